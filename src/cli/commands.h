@@ -1,0 +1,18 @@
+/* commands.h: the table of subcommands, one line each, in the order of `behalf --help`. Every cli/<noun>.c includes it,
+ * which checks its bh_cli_<noun> against the table. */
+#ifndef BH_CLI_COMMANDS_H
+#define BH_CLI_COMMANDS_H
+
+#include "cli.h"
+
+/* clang-format off: one line per command, so that two changes do not meet */
+#define BH_COMMANDS(X)                                                                                                 \
+    X("Running it", "config", bh_cli_config, "check a configuration file")                                             \
+    /* end */
+/* clang-format on */
+
+#define BH_COMMAND_DECLARE(group, noun, run, summary) bh_cli_run run;
+BH_COMMANDS(BH_COMMAND_DECLARE)
+#undef BH_COMMAND_DECLARE
+
+#endif
