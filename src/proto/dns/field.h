@@ -1,0 +1,27 @@
+/* field.h: walking the fields of wire rdata by the formats of types.h; private to this folder. */
+#ifndef BH_PROTO_DNS_FIELD_H
+#define BH_PROTO_DNS_FIELD_H
+
+#include "base/cur.h"
+
+struct bh_dns_field {
+    char code;    /* as in types.h */
+    bh_str bytes; /* the field; of s, S and c without the length byte */
+};
+
+/* The next field of rdata at `cur`; *format moves on. False at the end of the format; a field that is not there marks
+ * the cursor bad. */
+bool bh_dns_field_next(const char **format, struct bh_cur *cur, struct bh_dns_field *ret_field);
+
+/* SvcParams (RFC 9460 2): wire form to text and back; the text is one token. */
+struct bh_buf;
+struct bh_dns_token;
+void bh_dns_svcparams_print(struct bh_buf *out, bh_str params);
+bool bh_dns_svcparams_valid(bh_str params);
+/* Appends the params of all tokens left in the lexer's entry, ordered by key. */
+struct bh_dns_lexer;
+BH_MUST bh_err bh_dns_svcparams_parse(struct bh_dns_lexer *lexer, struct bh_buf *out);
+/* A character string's text in quotes. */
+void bh_dns_string_print(struct bh_buf *out, bh_str bytes);
+
+#endif
