@@ -1,0 +1,54 @@
+/* spool_schema.c: the DDL of spool.db: messages, their bodies and recipients, and the event log. Owner: queued.
+ *
+ * Shaped for one life per message: insert, read, finish. Message ids grow with time, so every insert goes to the right
+ * edge of its tree. The body stands alone, so that finishing a message frees its pages and leaves a small row. What is
+ * still to be done is found by one partial index, whatever amount of history there is. Enum numbers: message.h,
+ * recipient.h, event.h. Times are ms since 1970. */
+#include "store.h"
+
+static const struct bh_schema_step steps[] = {
+    {"messages, recipients, events",
+     "CREATE TABLE message("
+     " id INTEGER PRIMARY KEY,"
+     " kind INTEGER NOT NULL,"     /* enum bh_message_kind */
+     " customer INTEGER NOT NULL," /* 0: ourselves */
+     " domain INTEGER NOT NULL,"   /* the sending domain; 0: ourselves */
+     " header_from TEXT NOT NULL," /* domain of From, A-labels */
+     " mail_from TEXT NOT NULL,"   /* as submitted; '' is the null sender */
+     " size INTEGER NOT NULL,"     /* bytes of the body as accepted */
+     " flags INTEGER NOT NULL,"    /* enum bh_message_flag */
+     " accepted_at INTEGER NOT NULL,"
+     " expires_at INTEGER NOT NULL,"
+     " credential INTEGER NOT NULL," /* 0: none (CLI, trusted listener, port 25) */
+     " client TEXT NOT NULL,"        /* address of the submitter, or 'cli' */
+     " helo TEXT NOT NULL,"
+     " hints BLOB NOT NULL,"         /* the submitter's bytes for the sender, not looked into here */
+     " finished_at INTEGER) STRICT;" /* all recipients are */
+     "CREATE TABLE body(message INTEGER PRIMARY KEY, bytes BLOB) STRICT;" /* NULL: in a file of the spool directory */
+     "CREATE TABLE recipient("
+     " message INTEGER NOT NULL,"
+     " idx INTEGER NOT NULL,"
+     " address TEXT NOT NULL,"
+     " route TEXT NOT NULL,"    /* destination domain, or 'steward' (see bh_route_of) */
+     " state INTEGER NOT NULL," /* enum bh_recipient_state */
+     " attempts INTEGER NOT NULL,"
+     " next_at INTEGER NOT NULL,"
+     " code INTEGER NOT NULL," /* of the last reply; 0: none yet */
+     " text TEXT NOT NULL,"
+     " finished_at INTEGER,"
+     " PRIMARY KEY(message, idx)) STRICT, WITHOUT ROWID;"
+     "CREATE INDEX recipient_open ON recipient(message, idx) WHERE finished_at IS NULL;"
+     "CREATE TABLE event("
+     " seq INTEGER PRIMARY KEY,"
+     " at INTEGER NOT NULL,"
+     " kind INTEGER NOT NULL," /* enum bh_event_kind */
+     " message INTEGER NOT NULL,"
+     " idx INTEGER NOT NULL," /* -1: the message as a whole */
+     " customer INTEGER NOT NULL,"
+     " code INTEGER NOT NULL,"
+     " text TEXT NOT NULL,"           /* the reply, or the reason */
+     " detail BLOB NOT NULL) STRICT;" /* JSON of the sender: site, address, TLS, selector …; may be empty */
+     "CREATE INDEX event_message ON event(message, seq);"},
+};
+
+const struct bh_schema bh_spool_schema = {"spool", 0x62685331, steps, sizeof(steps) / sizeof(steps[0])};
