@@ -1,0 +1,407 @@
+/* messages.h: every message between roles, described once.
+ *
+ * BH_MESSAGES lists (NAME, number, name) and BH_FIELDS_<name> its fields; from these come `struct bh_msg_<name>`,
+ * bh_msg_<name>_put, which appends the body to a buffer, and bh_msg_<name>_get, which reads it strictly: every field
+ * there, nothing left over. Text and bytes are views: of the sender's data in put, of the frame in get.
+ *
+ * Lists inside a message are `str` fields that hold records one after the other, put and got with the same functions of
+ * the record's type (bh_rec_…): `bh_rec_key_next(&cur, &key)` until it returns BH_DONE.
+ *
+ * A reply has the request's number with BH_REPLY set and the request's id. Numbers are never reused. */
+#ifndef BH_ROLES_MESSAGES_H
+#define BH_ROLES_MESSAGES_H
+
+#include "base/buf.h"
+#include "base/cur.h"
+
+enum { BH_PROTOCOL_VERSION = 1, BH_REPLY = 0x8000 };
+
+enum bh_role_kind {
+    BH_ROLE_MASTER,
+    BH_ROLE_CONTROLD,
+    BH_ROLE_KEYD,
+    BH_ROLE_SMTPD,
+    BH_ROLE_QUEUED,
+    BH_ROLE_SENDER,
+    BH_ROLE_DNSD,
+    BH_ROLE_STEWARD,
+    BH_ROLE_WEBD,
+    BH_ROLE_KINDS
+};
+
+/* "smtpd"; static. */
+const char *bh_role_name(enum bh_role_kind kind);
+
+enum bh_key_algorithm { BH_KEY_RSA2048 = 1, BH_KEY_ED25519 = 2, BH_KEY_RSA_OTHER = 3 };
+enum bh_grant_kind {
+    BH_GRANT_DKIM = 1,
+    BH_GRANT_ARC = 2,
+    BH_GRANT_DNSSEC = 3,
+    BH_GRANT_CREDENTIAL = 4,
+    BH_GRANT_SEAL = 5
+};
+/* Whom a message is for: the world, by MX and routes; or behalf itself. */
+enum bh_destination { BH_TO_WORLD = 0, BH_TO_STEWARD = 1 };
+enum bh_delivery_verdict { BH_DELIVERED = 1, BH_DEFERRED = 2, BH_BOUNCED = 3 };
+
+/* clang-format off: tables */
+/* ---- records: parts of lists ---- */
+#define BH_RECORDS(X)                                                                                                  \
+    X(recipient)                                                                                                       \
+    X(sealed_key) X(sign_item) X(signature) X(subkey) X(delivery_ref) X(zone_record) X(dns_rdata) X(dns_server_view)
+
+#define BH_REC_recipient(F)                                                                                            \
+    F(str, address) /* as given in RCPT TO, without <> */                                                              \
+    F(str, notify)  /* RFC 3461 NOTIFY, or empty */                                                                    \
+    F(str, orcpt)   /* RFC 3461 ORCPT, or empty */
+
+/* A key of a sending domain with all that keyd needs to open it: the associated data is in the grant. */
+#define BH_REC_sealed_key(F)                                                                                           \
+    F(u64, key_id)                                                                                                     \
+    F(u8, algorithm) /* enum bh_key_algorithm */                                                                       \
+    F(str, selector)                                                                                                   \
+    F(str, domain) /* DKIM d= */                                                                                       \
+    F(str, sealed) /* XChaCha20-Poly1305 box of the private key */                                                     \
+    F(str, grant)  /* a bh_rec-independent blob: see keyd/grant.h; empty from controld, filled in by queued */
+
+#define BH_REC_sign_item(F)                                                                                            \
+    F(u32, item) /* the requester's number, echoed */                                                                  \
+    F(str, grant)                                                                                                      \
+    F(str, sealed)                                                                                                     \
+    F(str, digest) /* SHA-256 of the header data, 32 bytes */
+
+#define BH_REC_signature(F)                                                                                            \
+    F(u32, item)                                                                                                       \
+    F(u8, refused) /* 0, or why: 1 grant, 2 sealed object, 3 digest, 4 expired, 5 internal */                          \
+    F(str, signature)
+
+#define BH_REC_subkey(F)                                                                                               \
+    F(u32, period)                                                                                                     \
+    F(str, key) /* 32 bytes */
+
+#define BH_REC_delivery_ref(F) F(u64, delivery_id)
+
+/* dnsd reads zones in this form: owner in presentation form without the final dot, rdata in wire form, uncompressed. */
+#define BH_REC_zone_record(F)                                                                                          \
+    F(str, owner)                                                                                                      \
+    F(u16, type)                                                                                                       \
+    F(u32, ttl_s)                                                                                                      \
+    F(str, rdata)
+
+#define BH_REC_dns_rdata(F) F(str, rdata) /* wire form, uncompressed */
+
+/* What one authoritative server said. */
+#define BH_REC_dns_server_view(F)                                                                                      \
+    F(str, server) /* "ns1.example 192.0.2.1" */                                                                       \
+    F(u8, status)  /* enum bh_dns_status */                                                                            \
+    F(u8, authoritative)                                                                                               \
+    F(u32, ttl_s)                                                                                                      \
+    F(str, canonical_name)                                                                                             \
+    F(str, rdatas) /* list of dns_rdata */                                                                             \
+    F(str, why)
+
+/* ---- messages ---- */
+#define BH_MESSAGES(X)                                                                                                 \
+    /* both ways, first on every connection */                                                                         \
+    X(HELLO, 1, hello)                                                                                                 \
+    /* master and a role */                                                                                            \
+    X(START, 2, start)                                                                                                 \
+    X(READY, 3, ready)                                                                                                 \
+    X(PEER, 4, peer)                                                                                                   \
+    X(LISTENER, 5, listener)                                                                                           \
+    X(FILE, 6, file)                                                                                                   \
+    X(RELOAD, 7, reload)                                                                                               \
+    X(DRAIN, 8, drain)                                                                                                 \
+    X(RELOADED, 9, reloaded)                                                                                           \
+    X(PEER_LOST, 10, peer)                                                                                             \
+    /* smtpd asks controld */                                                                                          \
+    X(LOGIN, 20, login)                                                                                                \
+    X(LOGIN_REPLY, 20 | BH_REPLY, login_reply)                                                                         \
+    X(MAY_SEND, 21, may_send)                                                                                          \
+    X(MAY_SEND_REPLY, 21 | BH_REPLY, may_send_reply)                                                                   \
+    X(CUSTOMER, 22, customer)                                                                                          \
+    X(CUSTOMER_REPLY, 22 | BH_REPLY, login_reply)                                                                      \
+    X(BOUNCE_DOMAIN, 23, bounce_domain)                                                                                \
+    X(BOUNCE_DOMAIN_REPLY, 23 | BH_REPLY, bounce_domain_reply)                                                         \
+    /* controld tells smtpd and queued: what they cached is old */                                                     \
+    X(VERSION, 24, version)                                                                                            \
+    /* submit: smtpd, controld, webd, steward ask queued */                                                            \
+    X(SUBMIT, 30, submit)                                                                                              \
+    X(SUBMIT_REPLY, 30 | BH_REPLY, submit_reply)                                                                       \
+    X(BODY_FILE, 31, body_file)                                                                                        \
+    X(BODY_FILE_REPLY, 31 | BH_REPLY, body_file_reply)                                                                 \
+    /* queued asks controld before a delivery */                                                                       \
+    X(IDENTITY, 40, identity)                                                                                          \
+    X(IDENTITY_REPLY, 40 | BH_REPLY, identity_reply)                                                                   \
+    /* queued and sender, queued and steward */                                                                        \
+    X(DELIVER, 50, deliver)                                                                                            \
+    X(RESULT, 51, result)                                                                                              \
+    X(RESULT_ACK, 52, result_ack)                                                                                      \
+    X(SLOTS, 53, slots)                                                                                                \
+    X(IN_FLIGHT, 54, in_flight)                                                                                        \
+    /* keyd */                                                                                                         \
+    X(SIGN, 60, sign)                                                                                                  \
+    X(SIGN_REPLY, 60 | BH_REPLY, sign_reply)                                                                           \
+    X(GRANT_KEY, 61, grant_key)                                                                                        \
+    X(SUBKEYS, 62, subkeys)                                                                                            \
+    X(KEY_GENERATE, 70, key_generate)                                                                                  \
+    X(KEY_GENERATE_REPLY, 70 | BH_REPLY, key_reply)                                                                    \
+    X(KEY_IMPORT, 71, key_generate)                                                                                    \
+    X(KEY_IMPORT_REPLY, 71 | BH_REPLY, key_reply)                                                                      \
+    /* controld and dnsd */                                                                                            \
+    X(ZONE, 80, zone)                                                                                                  \
+    X(ZONE_REMOVE, 81, zone_remove)                                                                                    \
+    X(ZONES_COMMIT, 82, zones_commit)                                                                                  \
+    X(ZONES_SERVED, 83, zones_commit)                                                                                  \
+    /* controld asks steward */                                                                                        \
+    X(DNS_ASK, 90, dns_ask)                                                                                            \
+    X(DNS_ASK_REPLY, 90 | BH_REPLY, dns_ask_reply)                                                                     \
+    /* the control socket's commands that queued (or steward) executes: JSON in, JSON out */                           \
+    X(COMMAND, 100, command)                                                                                           \
+    X(COMMAND_REPLY, 100 | BH_REPLY, command)
+
+#define BH_FIELDS_hello(F)                                                                                             \
+    F(u32, protocol)                                                                                                   \
+    F(str, build)                                                                                                      \
+    F(u8, role)                                                                                                        \
+    F(u32, instance)
+
+/* The first message of master. */
+#define BH_FIELDS_start(F)                                                                                             \
+    F(str, config)  /* bh_config_get */                                                                                \
+    F(str, filter)  /* seccomp program (struct sock_filter array), empty = none */                                     \
+    F(str, paths)   /* landlock: NUL-separated "r/path" or "w/path", empty = no file at all; see sandbox.h */          \
+    F(u8, landlock) /* 1 = restrict the file system */
+
+#define BH_FIELDS_ready(F) F(u32, pid)
+/* One descriptor: our end of a new connection to that role. Replaces an earlier one of the same (role, instance). */
+#define BH_FIELDS_peer(F)                                                                                              \
+    F(u8, role)                                                                                                        \
+    F(u32, instance)
+/* One descriptor: a bound socket. `index` is the listener's place in the configuration. */
+#define BH_FIELDS_listener(F)                                                                                          \
+    F(u32, index)                                                                                                      \
+    F(u8, datagram)
+/* One descriptor, opened for reading: "tls-certificate", "tls-key", "master-secret". */
+#define BH_FIELDS_file(F) F(str, purpose)
+#define BH_FIELDS_reload(F) F(str, config)
+/* Finish what is in hand, take nothing new, exit 0. */
+#define BH_FIELDS_drain(F) F(u32, within_s)
+#define BH_FIELDS_reloaded(F) F(u8, ok)
+
+#define BH_FIELDS_login(F)                                                                                             \
+    F(str, username)                                                                                                   \
+    F(str, secret_hash) /* SHA-256 of the password, 32 bytes */
+#define BH_FIELDS_login_reply(F)                                                                                       \
+    F(u8, ok)                                                                                                          \
+    F(u64, version)                                                                                                    \
+    F(u32, customer_id)                                                                                                \
+    F(u64, credential_id)                                                                                              \
+    F(str, customer)                                                                                                   \
+    F(str, why) /* for the log, not for the client */
+#define BH_FIELDS_customer(F) F(str, name)
+#define BH_FIELDS_may_send(F)                                                                                          \
+    F(u32, customer_id)                                                                                                \
+    F(str, header_from) /* the address */                                                                              \
+    F(str, from_domain) /* its domain, A-labels, lower case */
+#define BH_FIELDS_may_send_reply(F)                                                                                    \
+    F(u8, allowed)                                                                                                     \
+    F(u64, version)                                                                                                    \
+    F(u32, domain_id)                                                                                                  \
+    F(u16, code)     /* SMTP reply of a refusal: 550, 451 */                                                           \
+    F(str, enhanced) /* "5.7.1" */                                                                                     \
+    F(str, reason)                                                                                                     \
+    F(str, fix)
+/* Is this domain one of ours that receives bounces? Then smtpd checks the local part's MAC by itself. */
+#define BH_FIELDS_bounce_domain(F) F(str, domain)
+#define BH_FIELDS_bounce_domain_reply(F)                                                                               \
+    F(u8, ours)                                                                                                        \
+    F(u64, version)                                                                                                    \
+    F(u32, customer_id)
+#define BH_FIELDS_version(F) F(u64, version)
+
+/* The body comes inline in `body`, or, above 64 KiB, in the file that BODY_FILE_REPLY handed out, written and fsynced
+ * by the submitter: then `body_file` is that reply's number and `body` is empty. */
+#define BH_FIELDS_submit(F)                                                                                            \
+    F(u32, customer_id)                                                                                                \
+    F(u32, domain_id) /* from may_send_reply; 0 for mail to ourselves */                                               \
+    F(u64, credential_id)                                                                                              \
+    F(u8, destination) /* enum bh_destination */                                                                       \
+    F(u8, eight_bit)                                                                                                   \
+    F(u8, smtputf8)                                                                                                    \
+    F(str, header_from)                                                                                                \
+    F(str, from_domain)                                                                                                \
+    F(str, mail_from) /* as submitted, may be empty */                                                                 \
+    F(str, envid)                                                                                                      \
+    F(str, client) /* "192.0.2.7" or "local" */                                                                        \
+    F(str, helo)                                                                                                       \
+    F(str, protocol)   /* "ESMTPSA" …, RFC 3848 */                                                                   \
+    F(str, recipients) /* list of recipient, at least one */                                                           \
+    F(u64, size)       /* bytes of the message */                                                                      \
+    F(str, body)                                                                                                       \
+    F(u64, body_file)
+#define BH_FIELDS_submit_reply(F)                                                                                      \
+    F(u8, ok) /* 1: committed with fsync */                                                                            \
+    F(u64, message_id)                                                                                                 \
+    F(u16, code) /* SMTP reply when not ok: 452, 451, 552 */                                                           \
+    F(str, enhanced)                                                                                                   \
+    F(str, reason)
+#define BH_FIELDS_body_file(F) F(u64, size_limit)
+/* One descriptor, empty file opened read-write, when ok. */
+#define BH_FIELDS_body_file_reply(F)                                                                                   \
+    F(u8, ok)                                                                                                          \
+    F(u64, body_file)                                                                                                  \
+    F(str, reason)
+
+#define BH_FIELDS_identity(F)                                                                                          \
+    F(u32, customer_id)                                                                                                \
+    F(u32, domain_id)                                                                                                  \
+    F(str, header_from)                                                                                                \
+    F(str, from_domain)
+#define BH_FIELDS_identity_reply(F)                                                                                    \
+    F(u8, allowed) /* 0: hold (temporary) or bounce (permanent) with the reason */                                     \
+    F(u8, permanent)                                                                                                   \
+    F(u64, version)                                                                                                    \
+    F(str, bounce_domain) /* domain of MAIL FROM */                                                                    \
+    F(str, helo)          /* empty = the operator's */                                                                 \
+    F(str, keys)          /* list of sealed_key without grants; every one signs */                                     \
+    F(str, enhanced)                                                                                                   \
+    F(str, reason)
+
+/* A delivery: one recipient, one attempt. Descriptor: the body's file when body is empty. */
+#define BH_FIELDS_deliver(F)                                                                                           \
+    F(u64, delivery_id) /* never used twice */                                                                         \
+    F(u64, message_id)                                                                                                 \
+    F(u32, recipient_index)                                                                                            \
+    F(u32, attempt) /* 1 for the first */                                                                              \
+    F(u32, customer_id)                                                                                                \
+    F(u32, domain_id)                                                                                                  \
+    F(i64, accepted_at) /* ms since 1970 */                                                                            \
+    F(i64, expires_at)                                                                                                 \
+    F(u8, eight_bit)                                                                                                   \
+    F(u8, smtputf8)                                                                                                    \
+    F(str, header_from)                                                                                                \
+    F(str, from_domain)                                                                                                \
+    F(str, mail_from) /* as submitted */                                                                               \
+    F(str, recipient)                                                                                                  \
+    F(str, notify)                                                                                                     \
+    F(str, orcpt)                                                                                                      \
+    F(str, envid)                                                                                                      \
+    F(str, client)                                                                                                     \
+    F(str, client_helo)                                                                                                \
+    F(str, protocol)                                                                                                   \
+    F(str, bounce_domain)                                                                                              \
+    F(str, helo)                                                                                                       \
+    F(str, keys) /* list of sealed_key with grants */                                                                  \
+    F(u64, size)                                                                                                       \
+    F(str, body)
+/* Kept by the sender, and repeated to a restarted queued, until RESULT_ACK names it. */
+#define BH_FIELDS_result(F)                                                                                            \
+    F(u64, delivery_id)                                                                                                \
+    F(u64, message_id)                                                                                                 \
+    F(u32, recipient_index)                                                                                            \
+    F(u8, verdict) /* enum bh_delivery_verdict */                                                                      \
+    F(u16, code)   /* of the SMTP reply, 0 if none */                                                                  \
+    F(str, enhanced)                                                                                                   \
+    F(str, text)      /* the reply's text or what went wrong */                                                        \
+    F(str, remote)    /* "mx.example [192.0.2.1]:25" */                                                                \
+    F(str, tls)       /* "TLSv1.3 TLS_AES_256_GCM_SHA384", or empty */                                                 \
+    F(str, phase)     /* connect, tls, ehlo, mail, rcpt, data, body */                                                 \
+    F(str, signed_by) /* "bh1._domainkey.customer.example", several separated by spaces */                             \
+    F(str, mail_from) /* as sent */                                                                                    \
+    F(u32, took_ms)
+#define BH_FIELDS_result_ack(F) F(str, deliveries) /* list of delivery_ref */
+/* sender tells how many more deliveries it takes, beyond those it holds; sent at start and as they finish. */
+#define BH_FIELDS_slots(F) F(u32, more)
+/* The sender's first message to a new queued, before it replays results: what it still works on. */
+#define BH_FIELDS_in_flight(F) F(str, deliveries) /* list of delivery_ref */
+
+#define BH_FIELDS_sign(F) F(str, items)       /* 1 to 8 sign_item */
+#define BH_FIELDS_sign_reply(F) F(str, items) /* signature, in any order, all or part; the id of the request */
+#define BH_FIELDS_grant_key(F) F(str, key)    /* 32 bytes: keyd to queued and controld at connection */
+/* keyd to sender, smtpd, webd, dnsd at connection and before each new period: the whole ring, newest last. */
+#define BH_FIELDS_subkeys(F)                                                                                           \
+    F(str, purpose) /* "bounce", "link", "cookie" */                                                                   \
+    F(u32, period_s)                                                                                                   \
+    F(str, keys) /* list of subkey */
+/* KEY_IMPORT carries one descriptor to a PEM or DER private key. The grant is of kind BH_GRANT_SEAL. */
+#define BH_FIELDS_key_generate(F)                                                                                      \
+    F(u8, algorithm)                                                                                                   \
+    F(u32, customer_id)                                                                                                \
+    F(u64, key_id)                                                                                                     \
+    F(str, domain)                                                                                                     \
+    F(str, selector)                                                                                                   \
+    F(str, grant)
+#define BH_FIELDS_key_reply(F)                                                                                         \
+    F(u8, ok)                                                                                                          \
+    F(u8, algorithm)                                                                                                   \
+    F(str, sealed)                                                                                                     \
+    F(str, public_record) /* "v=DKIM1; k=rsa; p=…" */                                                                \
+    F(str, why)
+
+/* A whole zone, replacing the one of that name. It is served after ZONES_COMMIT; dnsd answers ZONES_SERVED with the
+ * same version when it does. */
+#define BH_FIELDS_zone(F)                                                                                              \
+    F(str, name)                                                                                                       \
+    F(str, records) /* list of zone_record; SOA included */
+#define BH_FIELDS_zone_remove(F) F(str, name)
+#define BH_FIELDS_zones_commit(F)                                                                                      \
+    F(u64, version)                                                                                                    \
+    F(u8, whole) /* 1: zones not named since connection are gone */
+
+#define BH_FIELDS_dns_ask(F)                                                                                           \
+    F(str, name)                                                                                                       \
+    F(u16, type)                                                                                                       \
+    F(u8, direct)                                /* 1: every authoritative server; 0: the resolver */
+#define BH_FIELDS_dns_ask_reply(F) F(str, views) /* list of dns_server_view; one, named "resolver", if not direct */
+
+#define BH_FIELDS_command(F) F(str, json)
+
+/* clang-format on */
+/* ---- what is made of it ---- */
+#define BH_C_u8 uint8_t
+#define BH_C_u16 uint16_t
+#define BH_C_u32 uint32_t
+#define BH_C_u64 uint64_t
+#define BH_C_i64 int64_t
+#define BH_C_str bh_str
+#define BH_MEMBER(type, name) BH_C_##type name;
+
+enum bh_message_type {
+#define BH_TYPE(NAME, number, name) BH_MSG_##NAME = (number),
+    BH_MESSAGES(BH_TYPE)
+#undef BH_TYPE
+};
+
+/* The structs that messages share (login_reply, key_generate, key_reply, zones_commit, command) appear once. */
+#define BH_MESSAGE_STRUCTS(X)                                                                                          \
+    X(hello)                                                                                                           \
+    X(start) X(ready) X(peer) X(listener) X(file) X(reload) X(drain) X(reloaded) X(login) X(login_reply) X(customer)   \
+        X(may_send) X(may_send_reply) X(bounce_domain) X(bounce_domain_reply) X(version) X(submit) X(submit_reply)     \
+            X(body_file) X(body_file_reply) X(identity) X(identity_reply) X(deliver) X(result) X(result_ack) X(slots)  \
+                X(in_flight) X(sign) X(sign_reply) X(grant_key) X(subkeys) X(key_generate) X(key_reply) X(zone)        \
+                    X(zone_remove) X(zones_commit) X(dns_ask) X(dns_ask_reply) X(command)
+
+#define BH_DECLARE_MESSAGE(name)                                                                                       \
+    struct bh_msg_##name {                                                                                             \
+        BH_FIELDS_##name(BH_MEMBER)                                                                                    \
+    };                                                                                                                 \
+    void bh_msg_##name##_put(struct bh_buf *out, const struct bh_msg_##name *message);                                 \
+    BH_MUST bh_err bh_msg_##name##_get(bh_str body, struct bh_msg_##name *ret_message);
+BH_MESSAGE_STRUCTS(BH_DECLARE_MESSAGE)
+#undef BH_DECLARE_MESSAGE
+
+/* put appends one record to a list; next reads one: BH_MORE, BH_DONE at the end, BH_E_TRUNCATED. */
+#define BH_DECLARE_RECORD(name)                                                                                        \
+    struct bh_rec_##name {                                                                                             \
+        BH_REC_##name(BH_MEMBER)                                                                                       \
+    };                                                                                                                 \
+    void bh_rec_##name##_put(struct bh_buf *out, const struct bh_rec_##name *record);                                  \
+    BH_MUST bh_err bh_rec_##name##_next(struct bh_cur *list, struct bh_rec_##name *ret_record);
+BH_RECORDS(BH_DECLARE_RECORD)
+#undef BH_DECLARE_RECORD
+
+/* "SUBMIT", or "?" : for logs. Static. */
+const char *bh_message_name(uint16_t type);
+
+#endif
