@@ -1,0 +1,29 @@
+"""Fixtures of the system tests, and their last line for ./test."""
+import pathlib
+import sys
+
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
+
+from world import World  # noqa: E402  (the path comes first)
+
+
+@pytest.fixture(scope="session")
+def world():
+    made = World()
+    try:
+        made.start()
+        yield made
+    finally:
+        made.stop()
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Cases counted once each: an error while setting up is a failure."""
+    stats = terminalreporter.stats
+    count = {kind: len(stats.get(kind, [])) for kind in ("passed", "failed", "error", "skipped")}
+    terminalreporter.ensure_newline()
+    terminalreporter.write_line("system: %d passed, %d failed, %d skipped" % (
+        count["passed"], count["failed"] + count["error"], count["skipped"]))
