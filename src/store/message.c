@@ -1,0 +1,118 @@
+/* message.c: queries on `message` and `body`. See message.h. */
+#include "message.h"
+
+#define COLUMNS                                                                                                        \
+    "m.id, m.kind, m.customer, m.domain, m.header_from, m.mail_from, m.size, m.flags, m.accepted_at, m.expires_at, "  \
+    "m.credential, m.client, m.helo, m.hints, m.finished_at"
+
+enum { BODY_COLUMN = 15 };
+
+static const struct bh_query insert_message = {
+    "INSERT INTO message(id, kind, customer, domain, header_from, mail_from, size, flags, accepted_at, expires_at,"
+    " credential, client, helo, hints) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)"};
+static const struct bh_query insert_body = {"INSERT INTO body(message, bytes) VALUES ($1, $2)"};
+static const struct bh_query select_message = {"SELECT " COLUMNS " FROM message m WHERE m.id = $1"};
+static const struct bh_query select_with_body = {
+    "SELECT " COLUMNS ", b.bytes FROM message m JOIN body b ON b.message = m.id WHERE m.id = $1"};
+static const struct bh_query select_files = {"SELECT message FROM body WHERE bytes IS NULL"};
+static const struct bh_query finish = {"UPDATE message SET finished_at = $2 WHERE id = $1"};
+static const struct bh_query finish_if_last = {
+    "UPDATE message SET finished_at = $2 WHERE id = $1 AND finished_at IS NULL AND NOT EXISTS"
+    " (SELECT 1 FROM recipient WHERE message = $1 AND finished_at IS NULL)"};
+static const struct bh_query delete_body = {"DELETE FROM body WHERE message = $1"};
+static const struct bh_query delete_body_if_finished = {
+    "DELETE FROM body WHERE message = $1 AND EXISTS (SELECT 1 FROM message WHERE id = $1 AND finished_at IS NOT NULL)"};
+
+#define OLD "(SELECT id FROM message WHERE id < $1 AND finished_at IS NOT NULL ORDER BY id LIMIT $2)"
+static const struct bh_query purge_events = {"DELETE FROM event WHERE message IN " OLD};
+static const struct bh_query purge_recipients = {"DELETE FROM recipient WHERE message IN " OLD};
+static const struct bh_query purge_messages = {"DELETE FROM message WHERE id IN " OLD};
+
+void bh_message_insert(struct bh_store *store, const struct bh_message_row *m)
+{
+    bh_store_submit(
+        store, &(struct bh_request){
+                   .query = &insert_message,
+                   BH_ARGS(BH_INT(m->id), BH_INT(m->kind), BH_INT(m->customer), BH_INT(m->domain),
+                           BH_TEXT(m->header_from), BH_TEXT(m->mail_from), BH_INT(m->size), BH_INT(m->flags),
+                           BH_INT(m->accepted_at), BH_INT(m->expires_at), BH_INT(m->credential), BH_TEXT(m->client),
+                           BH_TEXT(m->helo), BH_BLOB(m->hints))});
+}
+
+void bh_body_insert(struct bh_store *store, uint64_t id, bh_str bytes)
+{
+    struct bh_value body = bytes.p ? BH_BLOB(bytes) : BH_NULL;
+
+    bh_store_submit(store, &(struct bh_request){.query = &insert_body, BH_ARGS(BH_INT(id), body)});
+}
+
+void bh_message_select(struct bh_store *store, uint64_t id, void (*row)(void *ctx, const struct bh_row *row),
+                       void (*done)(void *ctx, const struct bh_result *result), void *ctx)
+{
+    bh_store_submit(store, &(struct bh_request){.query = &select_message, BH_ARGS(BH_INT(id)), .row = row, .done = done,
+                                                .ctx = ctx});
+}
+
+void bh_message_select_with_body(struct bh_store *store, uint64_t id, void (*row)(void *ctx, const struct bh_row *row),
+                                 void (*done)(void *ctx, const struct bh_result *result), void *ctx)
+{
+    bh_store_submit(store, &(struct bh_request){.query = &select_with_body, BH_ARGS(BH_INT(id)), .row = row,
+                                                .done = done, .ctx = ctx});
+}
+
+void bh_message_from_row(const struct bh_row *row, struct bh_message_row *ret_message)
+{
+    *ret_message = (struct bh_message_row){
+        .id = (uint64_t)bh_row_int(row, 0),
+        .kind = (enum bh_message_kind)bh_row_int(row, 1),
+        .customer = bh_row_int(row, 2),
+        .domain = bh_row_int(row, 3),
+        .header_from = bh_row_str(row, 4),
+        .mail_from = bh_row_str(row, 5),
+        .size = bh_row_int(row, 6),
+        .flags = (uint32_t)bh_row_int(row, 7),
+        .accepted_at = bh_row_int(row, 8),
+        .expires_at = bh_row_int(row, 9),
+        .credential = bh_row_int(row, 10),
+        .client = bh_row_str(row, 11),
+        .helo = bh_row_str(row, 12),
+        .hints = bh_row_str(row, 13),
+        .finished_at = bh_row_int(row, 14),
+    };
+}
+
+bh_str bh_message_body(const struct bh_row *row)
+{
+    return bh_row_str(row, BODY_COLUMN);
+}
+
+void bh_body_select_files(struct bh_store *store, void (*row)(void *ctx, const struct bh_row *row),
+                          void (*done)(void *ctx, const struct bh_result *result), void *ctx)
+{
+    bh_store_submit(store, &(struct bh_request){.query = &select_files, .row = row, .done = done, .ctx = ctx});
+}
+
+void bh_message_finish(struct bh_store *store, uint64_t id, bh_time_ms at)
+{
+    bh_store_submit(store, &(struct bh_request){.query = &finish, BH_ARGS(BH_INT(id), BH_INT(at))});
+    bh_store_submit(store, &(struct bh_request){.query = &delete_body, BH_ARGS(BH_INT(id))});
+}
+
+void bh_message_finish_if_last(struct bh_store *store, uint64_t id, bh_time_ms at,
+                               void (*done)(void *ctx, const struct bh_result *result), void *ctx)
+{
+    bh_store_submit(store, &(struct bh_request){.query = &finish_if_last, BH_ARGS(BH_INT(id), BH_INT(at)),
+                                                .done = done, .ctx = ctx});
+    bh_store_submit(store, &(struct bh_request){.query = &delete_body_if_finished, BH_ARGS(BH_INT(id))});
+}
+
+void bh_message_purge(struct bh_store *store, uint64_t before_id, int64_t limit,
+                      void (*done)(void *ctx, const struct bh_result *result), void *ctx)
+{
+    const struct bh_value args[] = {BH_INT(before_id), BH_INT(limit)};
+
+    bh_store_submit(store, &(struct bh_request){.query = &purge_events, .args = args, .arg_count = 2});
+    bh_store_submit(store, &(struct bh_request){.query = &purge_recipients, .args = args, .arg_count = 2});
+    bh_store_submit(store, &(struct bh_request){.query = &purge_messages, .args = args, .arg_count = 2, .done = done,
+                                                .ctx = ctx});
+}

@@ -1,0 +1,64 @@
+/* message.h: the rows of spool.db's `message` and `body`: what was accepted, from whom, and its bytes.
+ *
+ * A message is inserted with its body and recipients in one transaction. When its last recipient is finished the body
+ * goes and the row stays for the retention time. Functions submit on the given store (see store.h); where they take
+ * `row`, `done` and `ctx`, these are the request's. */
+#ifndef BH_STORE_MESSAGE_H
+#define BH_STORE_MESSAGE_H
+
+#include "store.h"
+
+enum bh_message_kind {
+    BH_MESSAGE_CUSTOMER = 1, /* mail of a customer, leaves under the customer's identity */
+    BH_MESSAGE_TO_US = 2,    /* bounces, canaries, reports: its destination is the steward */
+    BH_MESSAGE_OURS = 3      /* DSNs and notices: leave under the platform's identity */
+};
+
+struct bh_message_row {
+    uint64_t id;
+    enum bh_message_kind kind;
+    int64_t customer;    /* 0: ourselves */
+    int64_t domain;      /* id of the sending domain; 0: ourselves */
+    bh_str header_from;  /* domain of From */
+    bh_str mail_from;    /* as submitted */
+    int64_t size;        /* of the body */
+    uint32_t flags;      /* the submitter's, handed on to the sender */
+    bh_time_ms accepted_at;
+    bh_time_ms expires_at;
+    int64_t credential;  /* 0: none */
+    bh_str client;       /* address of the submitter */
+    bh_str helo;
+    bh_str hints;        /* bytes of the submitter for the sender (body hash …) */
+    bh_time_ms finished_at; /* 0: not yet */
+};
+
+void bh_message_insert(struct bh_store *store, const struct bh_message_row *message);
+/* An inline body; or with p == NULL the note that the body is a file. */
+void bh_body_insert(struct bh_store *store, uint64_t id, bh_str bytes);
+
+/* One row for bh_message_from_row, or none. */
+void bh_message_select(struct bh_store *store, uint64_t id, void (*row)(void *ctx, const struct bh_row *row),
+                       void (*done)(void *ctx, const struct bh_result *result), void *ctx);
+/* The same with the body behind: bh_message_body of the row; views live as long as the row. */
+void bh_message_select_with_body(struct bh_store *store, uint64_t id, void (*row)(void *ctx, const struct bh_row *row),
+                                 void (*done)(void *ctx, const struct bh_result *result), void *ctx);
+void bh_message_from_row(const struct bh_row *row, struct bh_message_row *ret_message);
+/* {NULL, 0}: the body is in a file. */
+bh_str bh_message_body(const struct bh_row *row);
+
+/* Ids of the messages whose body is a file (column 0), for the check of the spool directory at start. */
+void bh_body_select_files(struct bh_store *store, void (*row)(void *ctx, const struct bh_row *row),
+                          void (*done)(void *ctx, const struct bh_result *result), void *ctx);
+
+/* All recipients are finished: stamps the message and deletes the body row. */
+void bh_message_finish(struct bh_store *store, uint64_t id, bh_time_ms at);
+/* The same, only if no recipient is open any more; `done` has changed = 1 if it was so. */
+void bh_message_finish_if_last(struct bh_store *store, uint64_t id, bh_time_ms at,
+                               void (*done)(void *ctx, const struct bh_result *result), void *ctx);
+
+/* Deletes up to `limit` finished messages with ids below `before_id`, their recipients and events. Three statements:
+ * inside a transaction. `done` is that of the last; changed = messages deleted. */
+void bh_message_purge(struct bh_store *store, uint64_t before_id, int64_t limit,
+                      void (*done)(void *ctx, const struct bh_result *result), void *ctx);
+
+#endif
