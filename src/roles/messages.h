@@ -79,7 +79,11 @@ enum bh_delivery_verdict { BH_DELIVERED = 1, BH_DEFERRED = 2, BH_BOUNCED = 3 };
     F(u32, period)                                                                                                     \
     F(str, key) /* 32 bytes */
 
-#define BH_REC_delivery_ref(F) F(u64, delivery_id)
+/* A delivery and what it is of, so that a restarted queued, which has forgotten the number, knows the recipient. */
+#define BH_REC_delivery_ref(F)                                                                                         \
+    F(u64, delivery_id)                                                                                                \
+    F(u64, message_id)                                                                                                 \
+    F(u32, recipient_index)
 
 /* dnsd reads zones in this form: owner in presentation form without the final dot, rdata in wire form, uncompressed. */
 #define BH_REC_zone_record(F)                                                                                          \

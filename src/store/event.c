@@ -3,13 +3,12 @@
 
 #define COLUMNS "seq, at, kind, message, idx, customer, code, text, detail"
 
-static const struct bh_query insert = {
-    "INSERT INTO event(" COLUMNS ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)"};
+static const struct bh_query insert = {"INSERT INTO event(" COLUMNS ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)"};
 static const struct bh_query select_last = {"SELECT coalesce(max(seq), 0) FROM event"};
 static const struct bh_query select_after = {
     "SELECT " COLUMNS " FROM event WHERE seq > $1 AND ($2 = 0 OR customer = $2) ORDER BY seq LIMIT $3"};
-static const struct bh_query select_message = {
-    "SELECT " COLUMNS " FROM event WHERE message = $1 ORDER BY seq LIMIT $2"};
+static const struct bh_query select_message = {"SELECT " COLUMNS
+                                               " FROM event WHERE message = $1 ORDER BY seq LIMIT $2"};
 
 const char *bh_event_kind_name(enum bh_event_kind kind)
 {
@@ -38,16 +37,20 @@ void bh_event_select_after(struct bh_store *store, int64_t seq, int64_t customer
                            void (*done)(void *ctx, const struct bh_result *result), void *ctx)
 {
     bh_store_submit(store, &(struct bh_request){.query = &select_after,
-                                                BH_ARGS(BH_INT(seq), BH_INT(customer), BH_INT(limit)), .row = row,
-                                                .done = done, .ctx = ctx});
+                                                BH_ARGS(BH_INT(seq), BH_INT(customer), BH_INT(limit)),
+                                                .row = row,
+                                                .done = done,
+                                                .ctx = ctx});
 }
 
 void bh_event_select_message(struct bh_store *store, uint64_t message, int64_t limit,
                              void (*row)(void *ctx, const struct bh_row *row),
                              void (*done)(void *ctx, const struct bh_result *result), void *ctx)
 {
-    bh_store_submit(store, &(struct bh_request){.query = &select_message, BH_ARGS(BH_INT(message), BH_INT(limit)),
-                                                .row = row, .done = done, .ctx = ctx});
+    bh_store_submit(
+        store,
+        &(struct bh_request){
+            .query = &select_message, BH_ARGS(BH_INT(message), BH_INT(limit)), .row = row, .done = done, .ctx = ctx});
 }
 
 void bh_event_from_row(const struct bh_row *row, struct bh_event_row *ret_event)

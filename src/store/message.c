@@ -2,14 +2,15 @@
 #include "message.h"
 
 #define COLUMNS                                                                                                        \
-    "m.id, m.kind, m.customer, m.domain, m.header_from, m.mail_from, m.size, m.flags, m.accepted_at, m.expires_at, "  \
-    "m.credential, m.client, m.helo, m.hints, m.finished_at"
+    "m.id, m.destination, m.customer, m.domain, m.header_from, m.from_domain, m.mail_from, m.envid, m.size, m.flags, " \
+    "m.accepted_at, m.expires_at, m.credential, m.client, m.helo, m.protocol, m.finished_at"
 
-enum { BODY_COLUMN = 15 };
+enum { BODY_COLUMN = 17 };
 
 static const struct bh_query insert_message = {
-    "INSERT INTO message(id, kind, customer, domain, header_from, mail_from, size, flags, accepted_at, expires_at,"
-    " credential, client, helo, hints) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)"};
+    "INSERT INTO message(id, destination, customer, domain, header_from, from_domain, mail_from, envid, size, flags,"
+    " accepted_at, expires_at, credential, client, helo, protocol)"
+    " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)"};
 static const struct bh_query insert_body = {"INSERT INTO body(message, bytes) VALUES ($1, $2)"};
 static const struct bh_query select_message = {"SELECT " COLUMNS " FROM message m WHERE m.id = $1"};
 static const struct bh_query select_with_body = {
@@ -31,12 +32,12 @@ static const struct bh_query purge_messages = {"DELETE FROM message WHERE id IN 
 void bh_message_insert(struct bh_store *store, const struct bh_message_row *m)
 {
     bh_store_submit(
-        store, &(struct bh_request){
-                   .query = &insert_message,
-                   BH_ARGS(BH_INT(m->id), BH_INT(m->kind), BH_INT(m->customer), BH_INT(m->domain),
-                           BH_TEXT(m->header_from), BH_TEXT(m->mail_from), BH_INT(m->size), BH_INT(m->flags),
-                           BH_INT(m->accepted_at), BH_INT(m->expires_at), BH_INT(m->credential), BH_TEXT(m->client),
-                           BH_TEXT(m->helo), BH_BLOB(m->hints))});
+        store, &(struct bh_request){.query = &insert_message,
+                                    BH_ARGS(BH_INT(m->id), BH_INT(m->destination), BH_INT(m->customer),
+                                            BH_INT(m->domain), BH_TEXT(m->header_from), BH_TEXT(m->from_domain),
+                                            BH_TEXT(m->mail_from), BH_TEXT(m->envid), BH_INT(m->size), BH_INT(m->flags),
+                                            BH_INT(m->accepted_at), BH_INT(m->expires_at), BH_INT(m->credential),
+                                            BH_TEXT(m->client), BH_TEXT(m->helo), BH_TEXT(m->protocol))});
 }
 
 void bh_body_insert(struct bh_store *store, uint64_t id, bh_str bytes)
@@ -49,35 +50,37 @@ void bh_body_insert(struct bh_store *store, uint64_t id, bh_str bytes)
 void bh_message_select(struct bh_store *store, uint64_t id, void (*row)(void *ctx, const struct bh_row *row),
                        void (*done)(void *ctx, const struct bh_result *result), void *ctx)
 {
-    bh_store_submit(store, &(struct bh_request){.query = &select_message, BH_ARGS(BH_INT(id)), .row = row, .done = done,
-                                                .ctx = ctx});
+    bh_store_submit(store, &(struct bh_request){
+                               .query = &select_message, BH_ARGS(BH_INT(id)), .row = row, .done = done, .ctx = ctx});
 }
 
 void bh_message_select_with_body(struct bh_store *store, uint64_t id, void (*row)(void *ctx, const struct bh_row *row),
                                  void (*done)(void *ctx, const struct bh_result *result), void *ctx)
 {
-    bh_store_submit(store, &(struct bh_request){.query = &select_with_body, BH_ARGS(BH_INT(id)), .row = row,
-                                                .done = done, .ctx = ctx});
+    bh_store_submit(store, &(struct bh_request){
+                               .query = &select_with_body, BH_ARGS(BH_INT(id)), .row = row, .done = done, .ctx = ctx});
 }
 
 void bh_message_from_row(const struct bh_row *row, struct bh_message_row *ret_message)
 {
     *ret_message = (struct bh_message_row){
         .id = (uint64_t)bh_row_int(row, 0),
-        .kind = (enum bh_message_kind)bh_row_int(row, 1),
+        .destination = (uint8_t)bh_row_int(row, 1),
         .customer = bh_row_int(row, 2),
         .domain = bh_row_int(row, 3),
         .header_from = bh_row_str(row, 4),
-        .mail_from = bh_row_str(row, 5),
-        .size = bh_row_int(row, 6),
-        .flags = (uint32_t)bh_row_int(row, 7),
-        .accepted_at = bh_row_int(row, 8),
-        .expires_at = bh_row_int(row, 9),
-        .credential = bh_row_int(row, 10),
-        .client = bh_row_str(row, 11),
-        .helo = bh_row_str(row, 12),
-        .hints = bh_row_str(row, 13),
-        .finished_at = bh_row_int(row, 14),
+        .from_domain = bh_row_str(row, 5),
+        .mail_from = bh_row_str(row, 6),
+        .envid = bh_row_str(row, 7),
+        .size = bh_row_int(row, 8),
+        .flags = (uint32_t)bh_row_int(row, 9),
+        .accepted_at = bh_row_int(row, 10),
+        .expires_at = bh_row_int(row, 11),
+        .credential = bh_row_int(row, 12),
+        .client = bh_row_str(row, 13),
+        .helo = bh_row_str(row, 14),
+        .protocol = bh_row_str(row, 15),
+        .finished_at = bh_row_int(row, 16),
     };
 }
 
@@ -101,8 +104,8 @@ void bh_message_finish(struct bh_store *store, uint64_t id, bh_time_ms at)
 void bh_message_finish_if_last(struct bh_store *store, uint64_t id, bh_time_ms at,
                                void (*done)(void *ctx, const struct bh_result *result), void *ctx)
 {
-    bh_store_submit(store, &(struct bh_request){.query = &finish_if_last, BH_ARGS(BH_INT(id), BH_INT(at)),
-                                                .done = done, .ctx = ctx});
+    bh_store_submit(store, &(struct bh_request){
+                               .query = &finish_if_last, BH_ARGS(BH_INT(id), BH_INT(at)), .done = done, .ctx = ctx});
     bh_store_submit(store, &(struct bh_request){.query = &delete_body_if_finished, BH_ARGS(BH_INT(id))});
 }
 
@@ -113,6 +116,6 @@ void bh_message_purge(struct bh_store *store, uint64_t before_id, int64_t limit,
 
     bh_store_submit(store, &(struct bh_request){.query = &purge_events, .args = args, .arg_count = 2});
     bh_store_submit(store, &(struct bh_request){.query = &purge_recipients, .args = args, .arg_count = 2});
-    bh_store_submit(store, &(struct bh_request){.query = &purge_messages, .args = args, .arg_count = 2, .done = done,
-                                                .ctx = ctx});
+    bh_store_submit(
+        store, &(struct bh_request){.query = &purge_messages, .args = args, .arg_count = 2, .done = done, .ctx = ctx});
 }

@@ -8,27 +8,25 @@
 
 #include "store.h"
 
-enum bh_message_kind {
-    BH_MESSAGE_CUSTOMER = 1, /* mail of a customer, leaves under the customer's identity */
-    BH_MESSAGE_TO_US = 2,    /* bounces, canaries, reports: its destination is the steward */
-    BH_MESSAGE_OURS = 3      /* DSNs and notices: leave under the platform's identity */
-};
+enum { BH_MESSAGE_8BIT = 1, BH_MESSAGE_SMTPUTF8 = 2 };
 
 struct bh_message_row {
     uint64_t id;
-    enum bh_message_kind kind;
+    uint8_t destination; /* enum bh_destination: the world, or the steward */
     int64_t customer;    /* 0: ourselves */
     int64_t domain;      /* id of the sending domain; 0: ourselves */
-    bh_str header_from;  /* domain of From */
+    bh_str header_from;  /* address of From */
+    bh_str from_domain;  /* its domain, A-labels in lower case */
     bh_str mail_from;    /* as submitted */
+    bh_str envid;        /* RFC 3461 ENVID, or empty */
     int64_t size;        /* of the body */
-    uint32_t flags;      /* the submitter's, handed on to the sender */
+    uint32_t flags;      /* BH_MESSAGE_8BIT … */
     bh_time_ms accepted_at;
     bh_time_ms expires_at;
-    int64_t credential;  /* 0: none */
-    bh_str client;       /* address of the submitter */
+    int64_t credential; /* 0: none */
+    bh_str client;      /* address of the submitter, or "local" */
     bh_str helo;
-    bh_str hints;        /* bytes of the submitter for the sender (body hash …) */
+    bh_str protocol;        /* RFC 3848 */
     bh_time_ms finished_at; /* 0: not yet */
 };
 

@@ -2,13 +2,14 @@
 #include "recipient.h"
 
 #define COLUMNS                                                                                                        \
-    "r.message, r.idx, r.address, r.route, r.state, r.attempts, r.next_at, r.code, r.text, r.finished_at"
+    "r.message, r.idx, r.address, r.route, r.notify, r.orcpt, r.state, r.attempts, r.next_at, r.code, r.text, "        \
+    "r.finished_at"
 
-enum { CUSTOMER_COLUMN = 10, MAIL_FROM_COLUMN = 11 };
+enum { CUSTOMER_COLUMN = 12, MAIL_FROM_COLUMN = 13 };
 
 static const struct bh_query insert = {
-    "INSERT INTO recipient(message, idx, address, route, state, attempts, next_at, code, text)"
-    " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)"};
+    "INSERT INTO recipient(message, idx, address, route, notify, orcpt, state, attempts, next_at, code, text)"
+    " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"};
 /* the partial index gives the order; a message's only recipient has index 0 and no neighbour 1 */
 static const struct bh_query select_open = {
     "SELECT r.message, r.idx, r.attempts, r.next_at, m.customer, r.route,"
@@ -17,9 +18,8 @@ static const struct bh_query select_open = {
 static const struct bh_query select_one = {"SELECT " COLUMNS " FROM recipient r WHERE r.message = $1 AND r.idx = $2"};
 static const struct bh_query select_message = {
     "SELECT " COLUMNS " FROM recipient r WHERE r.message = $1 AND r.idx >= $2 ORDER BY r.idx LIMIT $3"};
-static const struct bh_query defer = {
-    "UPDATE recipient SET attempts = $3, next_at = $4, code = $5, text = $6"
-    " WHERE message = $1 AND idx = $2 AND finished_at IS NULL AND attempts < $3"};
+static const struct bh_query defer = {"UPDATE recipient SET attempts = $3, next_at = $4, code = $5, text = $6"
+                                      " WHERE message = $1 AND idx = $2 AND finished_at IS NULL AND attempts < $3"};
 static const struct bh_query finish = {
     "UPDATE recipient SET state = $3, attempts = $4, code = $5, text = $6, finished_at = $7"
     " WHERE message = $1 AND idx = $2 AND finished_at IS NULL"};
@@ -41,8 +41,9 @@ void bh_recipient_insert(struct bh_store *store, const struct bh_recipient_row *
 {
     bh_store_submit(store, &(struct bh_request){.query = &insert,
                                                 BH_ARGS(BH_INT(r->message), BH_INT(r->idx), BH_TEXT(r->address),
-                                                        BH_TEXT(r->route), BH_INT(r->state), BH_INT(r->attempts),
-                                                        BH_INT(r->next_at), BH_INT(r->code), BH_TEXT(r->text))});
+                                                        BH_TEXT(r->route), BH_TEXT(r->notify), BH_TEXT(r->orcpt),
+                                                        BH_INT(r->state), BH_INT(r->attempts), BH_INT(r->next_at),
+                                                        BH_INT(r->code), BH_TEXT(r->text))});
 }
 
 void bh_recipient_select_open(struct bh_store *store, void (*row)(void *ctx, const struct bh_row *row),
@@ -68,8 +69,9 @@ void bh_recipient_select(struct bh_store *store, uint64_t message, uint32_t idx,
                          void (*row)(void *ctx, const struct bh_row *row),
                          void (*done)(void *ctx, const struct bh_result *result), void *ctx)
 {
-    bh_store_submit(store, &(struct bh_request){.query = &select_one, BH_ARGS(BH_INT(message), BH_INT(idx)),
-                                                .row = row, .done = done, .ctx = ctx});
+    bh_store_submit(
+        store, &(struct bh_request){
+                   .query = &select_one, BH_ARGS(BH_INT(message), BH_INT(idx)), .row = row, .done = done, .ctx = ctx});
 }
 
 void bh_recipient_select_message(struct bh_store *store, uint64_t message, uint32_t from, int64_t limit,
@@ -77,8 +79,10 @@ void bh_recipient_select_message(struct bh_store *store, uint64_t message, uint3
                                  void (*done)(void *ctx, const struct bh_result *result), void *ctx)
 {
     bh_store_submit(store, &(struct bh_request){.query = &select_message,
-                                                BH_ARGS(BH_INT(message), BH_INT(from), BH_INT(limit)), .row = row,
-                                                .done = done, .ctx = ctx});
+                                                BH_ARGS(BH_INT(message), BH_INT(from), BH_INT(limit)),
+                                                .row = row,
+                                                .done = done,
+                                                .ctx = ctx});
 }
 
 void bh_recipient_from_row(const struct bh_row *row, struct bh_recipient_row *ret_recipient)
@@ -88,12 +92,14 @@ void bh_recipient_from_row(const struct bh_row *row, struct bh_recipient_row *re
         .idx = (uint32_t)bh_row_int(row, 1),
         .address = bh_row_str(row, 2),
         .route = bh_row_str(row, 3),
-        .state = (enum bh_recipient_state)bh_row_int(row, 4),
-        .attempts = (uint32_t)bh_row_int(row, 5),
-        .next_at = bh_row_int(row, 6),
-        .code = (uint32_t)bh_row_int(row, 7),
-        .text = bh_row_str(row, 8),
-        .finished_at = bh_row_int(row, 9),
+        .notify = bh_row_str(row, 4),
+        .orcpt = bh_row_str(row, 5),
+        .state = (enum bh_recipient_state)bh_row_int(row, 6),
+        .attempts = (uint32_t)bh_row_int(row, 7),
+        .next_at = bh_row_int(row, 8),
+        .code = (uint32_t)bh_row_int(row, 9),
+        .text = bh_row_str(row, 10),
+        .finished_at = bh_row_int(row, 11),
     };
 }
 
@@ -101,9 +107,10 @@ void bh_recipient_defer(struct bh_store *store, uint64_t message, uint32_t idx, 
                         uint32_t code, bh_str text, void (*done)(void *ctx, const struct bh_result *result), void *ctx)
 {
     bh_store_submit(store, &(struct bh_request){.query = &defer,
-                                                BH_ARGS(BH_INT(message), BH_INT(idx), BH_INT(attempts),
-                                                        BH_INT(next_at), BH_INT(code), BH_TEXT(text)),
-                                                .done = done, .ctx = ctx});
+                                                BH_ARGS(BH_INT(message), BH_INT(idx), BH_INT(attempts), BH_INT(next_at),
+                                                        BH_INT(code), BH_TEXT(text)),
+                                                .done = done,
+                                                .ctx = ctx});
 }
 
 void bh_recipient_finish(struct bh_store *store, uint64_t message, uint32_t idx, enum bh_recipient_state state,
@@ -113,13 +120,14 @@ void bh_recipient_finish(struct bh_store *store, uint64_t message, uint32_t idx,
     bh_store_submit(store, &(struct bh_request){.query = &finish,
                                                 BH_ARGS(BH_INT(message), BH_INT(idx), BH_INT(state), BH_INT(attempts),
                                                         BH_INT(code), BH_TEXT(text), BH_INT(at)),
-                                                .done = done, .ctx = ctx});
+                                                .done = done,
+                                                .ctx = ctx});
 }
 
 void bh_recipient_reschedule(struct bh_store *store, uint64_t message, uint32_t idx, bh_time_ms next_at)
 {
-    bh_store_submit(store, &(struct bh_request){.query = &reschedule,
-                                                BH_ARGS(BH_INT(message), BH_INT(idx), BH_INT(next_at))});
+    bh_store_submit(store,
+                    &(struct bh_request){.query = &reschedule, BH_ARGS(BH_INT(message), BH_INT(idx), BH_INT(next_at))});
 }
 
 void bh_recipient_list_open(struct bh_store *store, uint64_t after_message, uint32_t after_idx, int64_t customer,
@@ -129,7 +137,9 @@ void bh_recipient_list_open(struct bh_store *store, uint64_t after_message, uint
     bh_store_submit(store, &(struct bh_request){.query = &list_open,
                                                 BH_ARGS(BH_INT(after_message), BH_INT(after_idx), BH_INT(customer),
                                                         BH_TEXT(route), BH_INT(limit)),
-                                                .row = row, .done = done, .ctx = ctx});
+                                                .row = row,
+                                                .done = done,
+                                                .ctx = ctx});
 }
 
 int64_t bh_recipient_listed_customer(const struct bh_row *row)

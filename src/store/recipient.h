@@ -16,7 +16,9 @@ struct bh_recipient_row {
     uint64_t message;
     uint32_t idx;
     bh_str address;
-    bh_str route; /* destination domain in lower case, or "steward" */
+    bh_str route;  /* destination domain in lower case, or "@steward" */
+    bh_str notify; /* RFC 3461, or empty */
+    bh_str orcpt;
     enum bh_recipient_state state;
     uint32_t attempts;
     bh_time_ms next_at;

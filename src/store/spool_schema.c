@@ -10,26 +10,30 @@ static const struct bh_schema_step steps[] = {
     {"messages, recipients, events",
      "CREATE TABLE message("
      " id INTEGER PRIMARY KEY,"
-     " kind INTEGER NOT NULL,"     /* enum bh_message_kind */
-     " customer INTEGER NOT NULL," /* 0: ourselves */
-     " domain INTEGER NOT NULL,"   /* the sending domain; 0: ourselves */
-     " header_from TEXT NOT NULL," /* domain of From, A-labels */
-     " mail_from TEXT NOT NULL,"   /* as submitted; '' is the null sender */
-     " size INTEGER NOT NULL,"     /* bytes of the body as accepted */
-     " flags INTEGER NOT NULL,"    /* enum bh_message_flag */
+     " destination INTEGER NOT NULL," /* enum bh_destination of messages.h */
+     " customer INTEGER NOT NULL,"    /* 0: ourselves */
+     " domain INTEGER NOT NULL,"      /* the sending domain; 0: ourselves */
+     " header_from TEXT NOT NULL,"
+     " from_domain TEXT NOT NULL,"
+     " mail_from TEXT NOT NULL," /* as submitted; '' is the null sender */
+     " envid TEXT NOT NULL,"
+     " size INTEGER NOT NULL,"  /* bytes of the body as accepted */
+     " flags INTEGER NOT NULL," /* BH_MESSAGE_8BIT … */
      " accepted_at INTEGER NOT NULL,"
      " expires_at INTEGER NOT NULL,"
      " credential INTEGER NOT NULL," /* 0: none (CLI, trusted listener, port 25) */
-     " client TEXT NOT NULL,"        /* address of the submitter, or 'cli' */
+     " client TEXT NOT NULL,"        /* address of the submitter, or 'local' */
      " helo TEXT NOT NULL,"
-     " hints BLOB NOT NULL,"         /* the submitter's bytes for the sender, not looked into here */
-     " finished_at INTEGER) STRICT;" /* all recipients are */
+     " protocol TEXT NOT NULL,"
+     " finished_at INTEGER) STRICT;"                                      /* all recipients are */
      "CREATE TABLE body(message INTEGER PRIMARY KEY, bytes BLOB) STRICT;" /* NULL: in a file of the spool directory */
      "CREATE TABLE recipient("
      " message INTEGER NOT NULL,"
      " idx INTEGER NOT NULL,"
      " address TEXT NOT NULL,"
-     " route TEXT NOT NULL,"    /* destination domain, or 'steward' (see bh_route_of) */
+     " route TEXT NOT NULL," /* destination domain in lower case, or '@steward' */
+     " notify TEXT NOT NULL,"
+     " orcpt TEXT NOT NULL,"
      " state INTEGER NOT NULL," /* enum bh_recipient_state */
      " attempts INTEGER NOT NULL,"
      " next_at INTEGER NOT NULL,"
