@@ -8,7 +8,6 @@
 /* clang-format off: one line per command, so that two changes do not meet */
 #define BH_COMMANDS(X)                                                                                                 \
     X("Running it", "config", bh_cli_config, "check a configuration file")                                             \
-    X("Checking", "spf", bh_cli_spf, "check a client, lint or explain a record (RFC 7208)")                             \
     /* end */
 /* clang-format on */
 

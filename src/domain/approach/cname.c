@@ -1,0 +1,121 @@
+/* cname.c: the customer creates a fixed set of CNAMEs once; we publish and rotate behind them.
+ *
+ * Three DKIM selectors, so that previous, current and next key are always published. Each target carries the token. */
+#include "domain/approach.h"
+
+static void add_cname(struct bh_record_list *list, struct bh_required_record record, bh_str target)
+{
+    record.match = BH_MATCH_EXACT;
+    record.type = BH_DNS_CNAME;
+    record.ttl_s = 3600;
+    if (target.p)
+        record.value = bh_arena_printf(list->arena, "%.*s.", BH_FMT(target));
+    bh_record_list_add(list, record);
+}
+
+static bh_str below(struct bh_record_list *list, bh_str label, const struct bh_domain *domain)
+{
+    return bh_arena_printf(list->arena, "%.*s.%.*s", BH_FMT(label), BH_FMT(domain->name));
+}
+
+static void add_selectors(const struct bh_platform *platform, const struct bh_domain_view *view,
+                          struct bh_record_list *list)
+{
+    const struct bh_domain *domain = &view->domain;
+    const struct bh_key *active = bh_view_active_key(view);
+    bh_str target = bh_platform_target(list->arena, platform, &domain->token, BH_STR("dkim"));
+
+    for (size_t i = 0; i < view->key_count; i++) {
+        const struct bh_key *key = &view->keys[i];
+
+        add_cname(list,
+                  (struct bh_required_record){
+                      .purpose = BH_PURPOSE_DKIM,
+                      .name = bh_arena_printf(list->arena, "%.*s._domainkey.%.*s", BH_FMT(key->selector),
+                                              BH_FMT(domain->name)),
+                      .required = true,
+                      .mechanism = key == active ? BH_MECH_DKIM : BH_MECH_NONE,
+                      .why = "Lets us sign in your name (DKIM). There are three, so that keys can be exchanged without "
+                             "asking you again."},
+                  bh_arena_printf(list->arena, "%.*s.%.*s", BH_FMT(key->selector), BH_FMT(target)));
+    }
+}
+
+static void cname_records(const struct bh_platform *platform, const struct bh_domain_view *view,
+                          struct bh_record_list *list)
+{
+    const struct bh_domain *domain = &view->domain;
+    bh_str link = bh_platform_target(list->arena, platform, &domain->token, BH_STR("link"));
+
+    add_cname(list,
+              (struct bh_required_record){.purpose = BH_PURPOSE_BOUNCE,
+                                          .name = below(list, domain->labels.bounce, domain),
+                                          .required = true,
+                                          .mechanism = BH_MECH_SPF,
+                                          .why = "Bounces come back to us under your name, and SPF passes as you."},
+              bh_platform_target(list->arena, platform, &domain->token, BH_STR("bounce")));
+    add_selectors(platform, view, list);
+    add_cname(list,
+              (struct bh_required_record){.purpose = BH_PURPOSE_LINK,
+                                          .name = below(list, domain->labels.link, domain),
+                                          .why = "Links in your mail carry your name instead of ours."},
+              link);
+    add_cname(list,
+              (struct bh_required_record){.purpose = BH_PURPOSE_IMAGE,
+                                          .name = below(list, domain->labels.img, domain),
+                                          .why = "Images in your mail carry your name instead of ours."},
+              link);
+    bh_propose_dmarc(list, platform, domain);
+}
+
+static void add_dkim_targets(const struct bh_platform *platform, const struct bh_domain_view *view, bh_str target,
+                             struct bh_zone *zone)
+{
+    for (size_t i = 0; i < view->key_count; i++)
+        if (bh_key_is_published(&view->keys[i]))
+            bh_zone_add_txt(zone, bh_zone_name(zone, view->keys[i].selector, target), platform->ttl_s,
+                            bh_key_record(zone->arena, &view->keys[i]));
+}
+
+static void cname_targets(const struct bh_platform *platform, const struct bh_domain_view *view, bh_str kind,
+                          struct bh_zone *zone)
+{
+    bh_str target = bh_platform_target(zone->arena, platform, &view->domain.token, kind);
+
+    if (!target.p)
+        zone->err = BH_E_NOMEM;
+    else if (bh_str_eq(kind, BH_STR("dkim")))
+        add_dkim_targets(platform, view, target, zone);
+    else if (bh_str_eq(kind, BH_STR("bounce")))
+        bh_zone_add_bounce(zone, platform, target);
+    else if (bh_str_eq(kind, BH_STR("link")))
+        bh_zone_add_web(zone, platform, target);
+}
+
+static void cname_identity(struct bh_arena *arena, const struct bh_platform *platform,
+                           const struct bh_domain_view *view, struct bh_planned_identity *ret_identity)
+{
+    const struct bh_domain *domain = &view->domain;
+
+    ret_identity->mail_from_domain =
+        bh_arena_printf(arena, "%.*s.%.*s", BH_FMT(domain->labels.bounce), BH_FMT(domain->name));
+    ret_identity->mail_from_is_ours = true;
+    ret_identity->dkim_domain = domain->name;
+}
+
+static bh_str cname_edited_at(const struct bh_domain *domain)
+{
+    return domain->name;
+}
+
+const struct bh_approach_ops bh_approach_cname = {
+    .id = BH_APPROACH_CNAME,
+    .name = "cname",
+    .summary = "the customer creates a fixed set of CNAME records once",
+    .records = cname_records,
+    .targets = cname_targets,
+    .identity = cname_identity,
+    .edited_at = cname_edited_at,
+    .keys_at_start = 3,
+    .open_to_customers = true,
+};
