@@ -20,7 +20,7 @@ char *bh_buf_reserve(struct bh_buf *buf, size_t n)
         buf->err = BH_E_LIMIT;
         return NULL;
     }
-    if (buf->cap - buf->n >= n)
+    if (buf->p && buf->cap - buf->n >= n)
         return buf->p + buf->n;
     while (cap - buf->n < n)
         cap = cap > buf->max / 2 ? buf->max : cap * 2;
