@@ -1,0 +1,403 @@
+/* server_command.c: the commands, one function each, in a table. Each returns the event that it asks of the embedder
+ * (open until answered), or MORE when it replied itself. */
+#include "base/text.h"
+#include "server_impl.h"
+
+typedef enum bh_smtp_server_event_kind event_kind;
+typedef event_kind command_fn(struct bh_smtp_server *server, bh_str args, struct bh_smtp_server_event *event);
+
+static event_kind say(struct bh_smtp_server *server, unsigned code, const char *enhanced, const char *text)
+{
+    bh_smtp_server_say(server, code, enhanced, text);
+    return BH_SMTP_SERVER_MORE;
+}
+
+static event_kind complain(struct bh_smtp_server *server, unsigned code, const char *enhanced, const char *text)
+{
+    bh_smtp_server_complain(server, code, enhanced, text);
+    return BH_SMTP_SERVER_MORE;
+}
+
+static event_kind ask(struct bh_smtp_server *server, event_kind kind)
+{
+    server->open = kind;
+    return kind;
+}
+
+static bool offers_starttls(const struct bh_smtp_server *server)
+{
+    return server->config->has_tls && !server->tls;
+}
+
+/* AUTH is for submission, under TLS only; a trusted listener may be logged in at as well. */
+static bool offers_auth(const struct bh_smtp_server *server)
+{
+    switch (server->config->profile) {
+    case BH_SMTP_PROFILE_PORT25:
+        return false;
+    case BH_SMTP_PROFILE_SUBMISSION:
+    case BH_SMTP_PROFILE_TLS:
+        return server->tls;
+    case BH_SMTP_PROFILE_TRUSTED:
+        return true;
+    }
+    return false;
+}
+
+/* A name for Received and for logs: letters, digits and the few signs of names and address literals. */
+static bool helo_is_harmless(bh_str name)
+{
+    if (!name.n || name.n > HELO_MAX)
+        return false;
+    for (size_t i = 0; i < name.n; i++)
+        if (!bh_is_alnum(name.p[i]) && !(name.p[i] && strchr(".-_:[]", name.p[i])))
+            return false;
+    return true;
+}
+
+static bool take_helo(struct bh_smtp_server *server, bh_str name, bool esmtp)
+{
+    bh_str first = bh_str_cut(name, ' ', &name);
+
+    if (!helo_is_harmless(first)) {
+        (void)complain(server, 501, "5.5.4", "Give your host name or address literal");
+        return false;
+    }
+    bh_smtp_server_drop_transaction(server);
+    memcpy(server->helo, first.p, first.n);
+    server->helo_n = first.n;
+    server->esmtp = esmtp;
+    return true;
+}
+
+static event_kind cmd_helo(struct bh_smtp_server *server, bh_str args, struct bh_smtp_server_event *event)
+{
+    if (take_helo(server, args, false))
+        bh_smtp_reply_write(&server->out, 250, NULL, server->config->host_name);
+    return BH_SMTP_SERVER_MORE;
+}
+
+static event_kind cmd_ehlo(struct bh_smtp_server *server, bh_str args, struct bh_smtp_server_event *event)
+{
+    struct bh_buf *out = &server->out;
+
+    if (!take_helo(server, args, true))
+        return BH_SMTP_SERVER_MORE;
+    bh_buf_add(out, BH_STR("250-"));
+    bh_buf_add(out, server->config->host_name);
+    bh_buf_add(out, BH_STR("\r\n250-PIPELINING\r\n250-SIZE "));
+    bh_buf_printf(out, "%llu\r\n", (unsigned long long)server->config->max_message_bytes);
+    if (offers_starttls(server))
+        bh_buf_add(out, BH_STR("250-STARTTLS\r\n"));
+    if (offers_auth(server))
+        bh_buf_add(out, BH_STR("250-AUTH PLAIN LOGIN\r\n"));
+    bh_buf_add(out, BH_STR("250-8BITMIME\r\n250-SMTPUTF8\r\n250 ENHANCEDSTATUSCODES\r\n"));
+    return BH_SMTP_SERVER_MORE;
+}
+
+/* RFC 3207 */
+static event_kind cmd_starttls(struct bh_smtp_server *server, bh_str args, struct bh_smtp_server_event *event)
+{
+    if (server->tls)
+        return complain(server, 503, "5.5.1", "TLS is up already");
+    if (!server->config->has_tls)
+        return complain(server, 502, "5.5.1", "STARTTLS is not offered here");
+    if (args.n)
+        return complain(server, 501, "5.5.4", "STARTTLS takes no argument");
+    bh_smtp_server_drop_transaction(server);
+    server->mode = MODE_TLS;
+    bh_smtp_server_say(server, 220, "2.0.0", "Ready to start TLS");
+    return BH_SMTP_SERVER_STARTTLS;
+}
+
+void bh_smtp_server_forget_secret(struct bh_smtp_server *server)
+{
+    if (server->secret.p)
+        bh_wipe(server->secret.p, server->secret.cap);
+    bh_buf_clear(&server->secret);
+}
+
+static event_kind bad_auth(struct bh_smtp_server *server, const char *text)
+{
+    bh_smtp_server_forget_secret(server);
+    return complain(server, 501, "5.5.2", text);
+}
+
+static event_kind ask_auth(struct bh_smtp_server *server, bh_str login, bh_str password,
+                           struct bh_smtp_server_event *event)
+{
+    if (!login.n || !password.n)
+        return bad_auth(server, "Login and password must not be empty");
+    event->auth.login = login;
+    event->auth.password = password;
+    return ask(server, BH_SMTP_SERVER_AUTH);
+}
+
+/* [authzid] NUL login NUL password (RFC 4616) */
+static event_kind auth_plain(struct bh_smtp_server *server, bh_str line, struct bh_smtp_server_event *event)
+{
+    bh_str authzid, login, password, rest;
+
+    if (bh_base64_decode(&server->secret, line) || bh_buf_err(&server->secret))
+        return bad_auth(server, "Cannot decode the response");
+    authzid = bh_str_cut(bh_buf_view(&server->secret), '\0', &rest);
+    login = bh_str_cut(rest, '\0', &password);
+    if (!rest.p || !password.p || memchr(password.p, '\0', password.n))
+        return bad_auth(server, "Cannot decode the response");
+    if (authzid.n && !bh_str_eq(authzid, login)) {
+        bh_smtp_server_forget_secret(server);
+        return complain(server, 535, "5.7.8", "Acting for another login is not possible");
+    }
+    return ask_auth(server, login, password, event);
+}
+
+static event_kind auth_login_name(struct bh_smtp_server *server, bh_str line)
+{
+    if (bh_base64_decode(&server->secret, line) || bh_buf_err(&server->secret))
+        return bad_auth(server, "Cannot decode the login");
+    server->login_n = server->secret.n;
+    server->mode = MODE_AUTH_PASSWORD;
+    return say(server, 334, NULL, "UGFzc3dvcmQ6"); /* "Password:" */
+}
+
+static event_kind auth_login_password(struct bh_smtp_server *server, bh_str line, struct bh_smtp_server_event *event)
+{
+    bh_str both;
+
+    if (bh_base64_decode(&server->secret, line) || bh_buf_err(&server->secret))
+        return bad_auth(server, "Cannot decode the password");
+    both = bh_buf_view(&server->secret);
+    return ask_auth(server, bh_str_sub(both, 0, server->login_n), bh_str_skip(both, server->login_n), event);
+}
+
+event_kind bh_smtp_server_auth_line(struct bh_smtp_server *server, bh_str line, struct bh_smtp_server_event *event)
+{
+    enum server_mode mode = server->mode;
+
+    server->mode = MODE_COMMAND;
+    if (bh_str_eq(line, BH_STR("*")))
+        return bad_auth(server, "Authentication cancelled");
+    if (mode == MODE_AUTH_PLAIN)
+        return auth_plain(server, line, event);
+    if (mode == MODE_AUTH_LOGIN)
+        return auth_login_name(server, line);
+    return auth_login_password(server, line, event);
+}
+
+/* RFC 4954 */
+static event_kind cmd_auth(struct bh_smtp_server *server, bh_str args, struct bh_smtp_server_event *event)
+{
+    bh_str initial, mechanism = bh_str_cut(args, ' ', &initial);
+    bool plain = bh_str_eq_ci(mechanism, BH_STR("PLAIN")), login = bh_str_eq_ci(mechanism, BH_STR("LOGIN"));
+
+    if (!server->esmtp || server->in_transaction || server->authenticated)
+        return complain(server, 503, "5.5.1", "AUTH comes once, after EHLO and before MAIL");
+    if (!offers_auth(server))
+        return offers_starttls(server) ? complain(server, 538, "5.7.11", "Encryption is required first: STARTTLS")
+                                       : complain(server, 502, "5.5.1", "AUTH is not offered here");
+    if (!plain && !login)
+        return complain(server, 504, "5.5.4", "Offered are AUTH PLAIN and AUTH LOGIN");
+    server->mode = plain ? MODE_AUTH_PLAIN : MODE_AUTH_LOGIN;
+    if (initial.n)
+        return bh_smtp_server_auth_line(server, bh_str_eq(initial, BH_STR("=")) ? BH_STR("") : initial, event);
+    return say(server, 334, NULL, plain ? "" : "VXNlcm5hbWU6"); /* "Username:" */
+}
+
+/* SIZE BODY SMTPUTF8 AUTH; false with the reply written. */
+static bool take_mail_param(struct bh_smtp_server *server, const struct bh_smtp_param *param,
+                            struct bh_smtp_server_event *event)
+{
+    if (bh_str_eq_ci(param->keyword, BH_STR("SIZE"))) {
+        if (bh_str_to_u64(param->value, UINT64_MAX, &event->mail.size)) {
+            (void)complain(server, 501, "5.5.4", "SIZE takes a number");
+            return false;
+        }
+        return true;
+    }
+    if (bh_str_eq_ci(param->keyword, BH_STR("BODY"))) {
+        event->mail.body_8bit = bh_str_eq_ci(param->value, BH_STR("8BITMIME"));
+        if (!event->mail.body_8bit && !bh_str_eq_ci(param->value, BH_STR("7BIT"))) {
+            (void)complain(server, 501, "5.5.4", "BODY is 7BIT or 8BITMIME");
+            return false;
+        }
+        return true;
+    }
+    if (bh_str_eq_ci(param->keyword, BH_STR("SMTPUTF8")) && !param->value.p) {
+        event->mail.smtputf8 = true;
+        return true;
+    }
+    if (bh_str_eq_ci(param->keyword, BH_STR("AUTH")) && offers_auth(server))
+        return true; /* RFC 4954 5: who wrote it first matters between servers only */
+    (void)complain(server, 555, "5.5.4", "A parameter of MAIL is not supported");
+    return false;
+}
+
+static bool take_mail_params(struct bh_smtp_server *server, bh_str args, struct bh_smtp_server_event *event)
+{
+    struct bh_smtp_param param;
+    bh_err err;
+
+    while (!(err = bh_smtp_param_next(&args, &param)))
+        if (!take_mail_param(server, &param, event))
+            return false;
+    if (err == BH_DONE)
+        return true;
+    (void)complain(server, 501, "5.5.4", "Cannot read the parameters of MAIL");
+    return false;
+}
+
+/* "FROM:" or "TO:" and the path behind it; false with the reply written. */
+static bool take_path(struct bh_smtp_server *server, bh_str *args, bool is_rcpt, struct bh_smtp_path *ret_path)
+{
+    bh_str keyword = is_rcpt ? BH_STR("TO:") : BH_STR("FROM:");
+    bh_err err = BH_E_SYNTAX;
+
+    if (bh_str_starts_ci(*args, keyword)) {
+        *args = bh_str_skip(*args, keyword.n);
+        while (args->n && args->p[0] == ' ')
+            *args = bh_str_skip(*args, 1);
+        err = bh_smtp_path_parse(args, is_rcpt, ret_path);
+    }
+    if (!err)
+        return true;
+    if (is_rcpt)
+        (void)complain(server, 501, "5.1.3", "Say RCPT TO:<local@domain>; this is not such an address");
+    else
+        (void)complain(server, 501, "5.1.7", "Say MAIL FROM:<local@domain>; this is not such an address");
+    return false;
+}
+
+/* What must be true before MAIL; false with the reply written. */
+static bool may_mail(struct bh_smtp_server *server)
+{
+    bool submission =
+        server->config->profile == BH_SMTP_PROFILE_SUBMISSION || server->config->profile == BH_SMTP_PROFILE_TLS;
+
+    if (!server->helo_n)
+        (void)complain(server, 503, "5.5.1", "Say EHLO first");
+    else if (submission && !server->tls)
+        (void)complain(server, 530, "5.7.0", "Encryption is required: STARTTLS first");
+    else if (submission && !server->authenticated)
+        (void)complain(server, 530, "5.7.0", "Authentication is required: AUTH first");
+    else if (server->in_transaction)
+        (void)complain(server, 503, "5.5.1", "A transaction is open: RSET ends it");
+    else
+        return true;
+    return false;
+}
+
+static event_kind cmd_mail(struct bh_smtp_server *server, bh_str args, struct bh_smtp_server_event *event)
+{
+    if (!may_mail(server))
+        return BH_SMTP_SERVER_MORE;
+    if (server->messages >= server->config->max_messages) {
+        bh_smtp_server_say(server, 421, "4.7.0", "Enough messages for one session, connect again");
+        bh_smtp_server_shut(server);
+        return BH_SMTP_SERVER_MORE;
+    }
+    memset(&event->mail, 0, sizeof(event->mail));
+    if (!take_path(server, &args, false, &event->mail.path) || !take_mail_params(server, args, event))
+        return BH_SMTP_SERVER_MORE;
+    if (event->mail.path.mailbox.utf8 && !event->mail.smtputf8)
+        return complain(server, 553, "5.6.7", "An address beyond ASCII needs the parameter SMTPUTF8");
+    if (event->mail.size > server->config->max_message_bytes)
+        return complain(server, 552, "5.3.4", "The message is larger than this server accepts");
+    server->wants_smtputf8 = event->mail.smtputf8;
+    return ask(server, BH_SMTP_SERVER_MAIL);
+}
+
+static event_kind cmd_rcpt(struct bh_smtp_server *server, bh_str args, struct bh_smtp_server_event *event)
+{
+    struct bh_smtp_param param;
+
+    if (!server->in_transaction)
+        return complain(server, 503, "5.5.1", "MAIL comes before RCPT");
+    memset(&event->rcpt, 0, sizeof(event->rcpt));
+    if (!take_path(server, &args, true, &event->rcpt))
+        return BH_SMTP_SERVER_MORE;
+    if (bh_smtp_param_next(&args, &param) != BH_DONE)
+        return complain(server, 555, "5.5.4", "A parameter of RCPT is not supported");
+    if (event->rcpt.mailbox.utf8 && !server->smtputf8)
+        return complain(server, 553, "5.6.7", "An address beyond ASCII needs the parameter SMTPUTF8 of MAIL");
+    if (server->recipients >= server->config->max_recipients)
+        return complain(server, 452, "4.5.3", "Too many recipients: send the rest in another transaction");
+    return ask(server, BH_SMTP_SERVER_RCPT);
+}
+
+static event_kind cmd_data(struct bh_smtp_server *server, bh_str args, struct bh_smtp_server_event *event)
+{
+    if (!server->in_transaction)
+        return complain(server, 503, "5.5.1", "MAIL and RCPT come before DATA");
+    if (!server->recipients)
+        return complain(server, 554, "5.5.1", "No valid recipients");
+    if (args.n)
+        return complain(server, 501, "5.5.4", "DATA takes no argument");
+    return ask(server, BH_SMTP_SERVER_DATA);
+}
+
+static event_kind cmd_rset(struct bh_smtp_server *server, bh_str args, struct bh_smtp_server_event *event)
+{
+    bh_smtp_server_drop_transaction(server);
+    return say(server, 250, "2.0.0", "Ok");
+}
+
+static event_kind cmd_noop(struct bh_smtp_server *server, bh_str args, struct bh_smtp_server_event *event)
+{
+    return say(server, 250, "2.0.0", "Ok");
+}
+
+static event_kind cmd_quit(struct bh_smtp_server *server, bh_str args, struct bh_smtp_server_event *event)
+{
+    bh_smtp_server_say(server, 221, "2.0.0", "Bye");
+    bh_smtp_server_shut(server);
+    return BH_SMTP_SERVER_MORE;
+}
+
+/* RFC 5321 3.5.3: a server that will not tell says 252 */
+static event_kind cmd_vrfy(struct bh_smtp_server *server, bh_str args, struct bh_smtp_server_event *event)
+{
+    return complain(server, 252, "2.1.5", "Send the message and see");
+}
+
+static event_kind cmd_help(struct bh_smtp_server *server, bh_str args, struct bh_smtp_server_event *event)
+{
+    return say(server, 214, "2.0.0", "RFC 5321, RFC 6409");
+}
+
+static event_kind cmd_unsupported(struct bh_smtp_server *server, bh_str args, struct bh_smtp_server_event *event)
+{
+    return complain(server, 502, "5.5.1", "This command is not supported");
+}
+
+/* A web page made a browser post here (cross-protocol request forgery): what follows is not for us. */
+static event_kind cmd_http(struct bh_smtp_server *server, bh_str args, struct bh_smtp_server_event *event)
+{
+    bh_smtp_server_say(server, 421, "4.7.0", "This is SMTP, closing the connection");
+    bh_smtp_server_shut(server);
+    return BH_SMTP_SERVER_MORE;
+}
+
+static const struct {
+    const char *name;
+    command_fn *run;
+} commands[] = {
+    {"MAIL", cmd_mail},        {"RCPT", cmd_rcpt},        {"DATA", cmd_data},        {"EHLO", cmd_ehlo},
+    {"QUIT", cmd_quit},        {"RSET", cmd_rset},        {"AUTH", cmd_auth},        {"STARTTLS", cmd_starttls},
+    {"HELO", cmd_helo},        {"NOOP", cmd_noop},        {"VRFY", cmd_vrfy},        {"HELP", cmd_help},
+    {"EXPN", cmd_unsupported}, {"BDAT", cmd_unsupported}, {"ETRN", cmd_unsupported}, {"TURN", cmd_unsupported},
+    {"GET", cmd_http},         {"POST", cmd_http},        {"PUT", cmd_http},         {"HEAD", cmd_http},
+    {"OPTIONS", cmd_http},     {"CONNECT", cmd_http},
+};
+
+event_kind bh_smtp_server_command(struct bh_smtp_server *server, bh_str line, struct bh_smtp_server_event *event)
+{
+    bh_str args, name;
+
+    while (line.n && bh_is_wsp(line.p[line.n - 1]))
+        line.n--;
+    name = bh_str_cut(line, ' ', &args);
+    for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
+        if (bh_str_eq_ci(name, bh_str_c(commands[i].name)))
+            return commands[i].run(server, args, event);
+    return complain(server, 500, "5.5.2", "Command not recognised");
+}
