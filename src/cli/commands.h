@@ -7,6 +7,7 @@
 
 /* clang-format off: one line per command, so that two changes do not meet */
 #define BH_COMMANDS(X)                                                                                                 \
+    X("Running it", "serve", bh_cli_serve, "start the service in the foreground")                                      \
     X("Running it", "config", bh_cli_config, "check a configuration file")                                             \
     /* end */
 /* clang-format on */
