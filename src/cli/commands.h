@@ -9,6 +9,7 @@
 #define BH_COMMANDS(X)                                                                                                 \
     X("Running it", "serve", bh_cli_serve, "start the service in the foreground")                                      \
     X("Running it", "config", bh_cli_config, "check a configuration file")                                             \
+    X("Checking", "spf", bh_cli_spf, "check a client, lint or explain a record (RFC 7208)")                             \
     /* end */
 /* clang-format on */
 
