@@ -14,7 +14,8 @@ PUBLIC_BASE = {"types.h", "arena.h", "resolver.h"}
 PURE = {"proto", "auth", "queue", "domain", "mail", "reports"}
 IMPURE_SYSTEM = re.compile(r"(sys/(socket|epoll|poll|time|timerfd|random|wait|un)|netdb|poll|event|event2/.*|syslog|time|"
                            r"sys/select|unbound.*|sqlite3|signal|pthread)\.h$")
-IMPURE_OWN = {"base/log.h", "base/clock.h"}
+IMPURE_OWN = {"base/log.h"}
+CLOCK = re.compile(r"\bbh_clock_(now|monotonic)\b|\bbh_random_os\b|\bgetenv\b")
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*([<"])([^>"]+)[>"]', re.MULTILINE)
 
 
@@ -43,7 +44,7 @@ def check_include(path, quote, target):
     if floor_of(other) > floor_of(own):
         return "%s stands before %s and may not include %s" % (own, other, target)
     if own in PURE and target in IMPURE_OWN:
-        return "pure floors do not log and read no clock: " + target
+        return "pure floors do not log: " + target
     return check_role(parts, target)
 
 
@@ -62,6 +63,10 @@ def check_text(path, text):
         complaint = check_include(path, match.group(1), match.group(2))
         if complaint:
             yield "%s:%d: %s" % (path, code.count("\n", 0, match.start()) + 1, complaint)
+    if path.startswith("src/") and path.split("/")[1] in PURE:
+        for match in CLOCK.finditer(code_of(text)):
+            yield "%s:%d: pure floors are handed time, randomness and settings, not %s" % (
+                path, code.count("\n", 0, match.start()) + 1, match.group(0))
 
 
 def check():

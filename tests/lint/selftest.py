@@ -15,6 +15,7 @@ CASES = [
     ("a downward include", lambda: list(layering.check_text("src/roles/sender/x.c", UPWARD)), 0),
     ("an include in a comment", lambda: list(layering.check_text("src/mail/x.c", "/* " + UPWARD + " */")), 0),
     ("a socket in a pure floor", lambda: list(layering.check_text("src/auth/x.c", "#include <sys/socket.h>\n")), 1),
+    ("a clock in a pure floor", lambda: list(layering.check_text("src/mail/x.c", "x = bh_clock_now();\n")), 1),
     ("a public header of a higher floor", lambda: list(layering.check_text("src/proto/x.c", "#include <behalf/dkim.h>\n")), 1),
     ("a private header in a public one", lambda: list(layering.check_text("include/behalf/x.h", '#include "base/str.h"\n')), 1),
     ("a banned call", lambda: list(banned.check_text("src/a/x.c", "void f(void)\n{\n    strcpy(a, b);\n}\n")), 1),
