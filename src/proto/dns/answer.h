@@ -1,0 +1,48 @@
+/* answer.h: the answer of an authoritative server to one query, as a pure function of the zones and the query.
+ *
+ * What is included: the answer; for NODATA and NXDOMAIN the SOA with the negative TTL; for a delegation its NS with
+ * glue; in the additional section the addresses that the zone holds for the targets of NS, MX and SRV. NS records are
+ * never added to positive answers. Nothing allocates. Standards: RFC 1034 4.3.2, 2181, 2308, 4592 (wildcards), 6891
+ * (EDNS), 8020, 8482 (ANY), 9471 (glue). */
+#ifndef BH_PROTO_DNS_ANSWER_H
+#define BH_PROTO_DNS_ANSWER_H
+
+#include "message.h"
+#include "zone.h"
+
+enum { BH_DNS_CHAIN_MAX = 20 /* CNAMEs followed for one query */ };
+
+enum bh_dns_transport { BH_DNS_UDP, BH_DNS_TCP };
+
+struct bh_dns_answer_options {
+    uint16_t udp_max; /* never a larger response over UDP; also our advertised size. 512-4096 */
+    bool minimal;     /* leave the optional additional section out */
+};
+
+/* What a query came to, for statistics and rate limiting. */
+enum bh_dns_outcome_class {
+    BH_DNS_OUTCOME_POSITIVE,
+    BH_DNS_OUTCOME_WILDCARD, /* positive, synthesised */
+    BH_DNS_OUTCOME_NODATA,
+    BH_DNS_OUTCOME_NXDOMAIN,
+    BH_DNS_OUTCOME_REFERRAL,
+    BH_DNS_OUTCOME_REFUSED,
+    BH_DNS_OUTCOME_ERROR, /* FORMERR, NOTIMP, BADVERS, SERVFAIL */
+    BH_DNS_OUTCOME_DROPPED,
+    BH_DNS_OUTCOMES
+};
+
+struct bh_dns_outcome {
+    enum bh_dns_outcome_class class;
+    unsigned rcode;
+    bool truncated;
+    const struct bh_dns_zone *zone; /* of the question's name, or NULL */
+};
+
+/* Answers `query` into out[cap], cap >= 512 (UDP) or 65535 (TCP). Returns the size of the response; 0 when none must
+ * be sent (too short to have a header, or itself a response). `zones` is only read. */
+size_t bh_dns_answer(const struct bh_dns_zones *zones, const struct bh_dns_answer_options *options,
+                     enum bh_dns_transport transport, bh_str query, void *out, size_t cap,
+                     struct bh_dns_outcome *ret_outcome);
+
+#endif
