@@ -2,7 +2,10 @@
  * and writes one line of JSON. Strings go out byte by byte as Latin-1 code points, so nothing is lost. */
 #include "base/text.h"
 #include "proto/mime/address.h"
+#include "proto/mime/date.h"
 #include "proto/mime/encoded_word.h"
+#include "proto/mime/msgid.h"
+#include "proto/mime/param.h"
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -81,14 +84,46 @@ static json_t *keywords(struct bh_arena *arena, bh_str input)
     return items;
 }
 
+static json_t *date(struct bh_arena *arena, bh_str input)
+{
+    struct bh_date d;
+
+    if (bh_date_parse(input, &d))
+        return json_null();
+    return json_pack("[iiiiiii]", d.year, d.month, d.day, d.hour, d.minute, d.second, d.zone_minutes);
+}
+
+static json_t *msgids(struct bh_arena *arena, bh_str input)
+{
+    json_t *ids = json_array();
+    bh_str id;
+
+    while (bh_msgid_next(&input, &id) == BH_MORE)
+        json_array_append_new(ids, text(id));
+    return ids;
+}
+
+static json_t *content_type(struct bh_arena *arena, bh_str input)
+{
+    struct bh_content_type type;
+    json_t *params = json_array();
+
+    if (bh_content_type_parse(arena, input, &type)) {
+        json_decref(params);
+        return json_null();
+    }
+    for (size_t i = 0; i < type.param_count; i++)
+        json_array_append_new(params, json_pack("[ooo]", text(type.params[i].name), text(type.params[i].value),
+                                                text(type.params[i].language)));
+    return json_pack("[ooo]", text(type.type), text(type.subtype), params);
+}
+
 static const struct {
     const char *name;
     json_t *(*parse)(struct bh_arena *arena, bh_str input);
 } modes[] = {
-    {"isemail", isemail},
-    {"address", address},
-    {"unstructured", unstructured},
-    {"list", keywords},
+    {"isemail", isemail}, {"address", address}, {"unstructured", unstructured}, {"list", keywords},
+    {"date", date},       {"id", msgids},       {"content_type", content_type},
 };
 
 static void answer(size_t mode, struct bh_arena *arena, bh_str line)
@@ -99,7 +134,7 @@ static void answer(size_t mode, struct bh_arena *arena, bh_str line)
     if (bh_hex_decode(&input, line))
         exit(1);
     value = modes[mode].parse(arena, bh_buf_view(&input));
-    json_dumpf(value, stdout, JSON_COMPACT | JSON_ENCODE_ANY);
+    json_dumpf(value, stdout, JSON_COMPACT | JSON_ENCODE_ANY | JSON_ENSURE_ASCII);
     putchar('\n');
     json_decref(value);
     bh_buf_free(&input);
