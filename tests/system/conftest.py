@@ -7,7 +7,8 @@ import pytest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 
-from world import World  # noqa: E402  (the path comes first)
+from installation import CUSTOMERS, make_installation, put_on_board  # noqa: E402  (the path comes first)
+from world import World  # noqa: E402
 
 
 @pytest.fixture(scope="session")
@@ -18,6 +19,18 @@ def world():
         yield made
     finally:
         made.stop()
+
+
+@pytest.fixture(scope="session")
+def behalf(world):
+    """behalf, running, with both customers on board."""
+    running = make_installation(world)
+    try:
+        for customer in CUSTOMERS.values():
+            put_on_board(world, running, customer)
+        yield running
+    finally:
+        running.stop()
 
 
 def pytest_terminal_summary(terminalreporter):
