@@ -5,7 +5,8 @@
 
 #include "cli.h"
 
-/* clang-format off: one line per command, so that two changes do not meet */
+/* one line per command, so that two changes do not meet */
+/* clang-format off */
 #define BH_COMMANDS(X)                                                                                                 \
     X("Running it", "serve", bh_cli_serve, "start the service in the foreground")                                      \
     X("Running it", "config", bh_cli_config, "check a configuration file")                                             \

@@ -44,7 +44,8 @@ enum bh_grant_kind {
 enum bh_destination { BH_TO_WORLD = 0, BH_TO_STEWARD = 1 };
 enum bh_delivery_verdict { BH_DELIVERED = 1, BH_DEFERRED = 2, BH_BOUNCED = 3 };
 
-/* clang-format off: tables */
+/* tables */
+/* clang-format off */
 /* ---- records: parts of lists ---- */
 #define BH_RECORDS(X)                                                                                                  \
     X(recipient)                                                                                                       \
@@ -380,7 +381,8 @@ enum bh_message_type {
 /* The structs that messages share (login_reply, key_generate, key_reply, zones_commit, command) appear once. */
 #define BH_MESSAGE_STRUCTS(X)                                                                                          \
     X(hello)                                                                                                           \
-    X(start) X(ready) X(peer) X(listener) X(file) X(reload) X(drain) X(reloaded) X(login) X(login_reply) X(customer)   \
+    X(start)                                                                                                           \
+    X(ready) X(peer) X(listener) X(file) X(reload) X(drain) X(reloaded) X(login) X(login_reply) X(customer)            \
         X(may_send) X(may_send_reply) X(bounce_domain) X(bounce_domain_reply) X(version) X(submit) X(submit_reply)     \
             X(body_file) X(body_file_reply) X(identity) X(identity_reply) X(deliver) X(result) X(result_ack) X(slots)  \
                 X(in_flight) X(sign) X(sign_reply) X(grant_key) X(subkeys) X(key_generate) X(key_reply) X(zone)        \
