@@ -1,0 +1,130 @@
+/* control.h: queries on control.db by noun: customers, credentials, domains, keys, settings.
+ *
+ * These wait for their result (bh_store_run): they are small, by key, and only controld calls them. Objects that are
+ * read have their strings in the arena. BH_E_NOT_FOUND where there is no such row, BH_E_EXISTS where a name is taken,
+ * otherwise the store's errors. Writes inside bh_store_begin/commit belong together; the commit reports. */
+#ifndef BH_STORE_CONTROL_H
+#define BH_STORE_CONTROL_H
+
+#include "domain/domain.h"
+#include "store.h"
+
+extern const struct bh_schema bh_control_schema;
+
+/* ---- customers (customer.c) ---- */
+
+BH_MUST bh_err bh_customer_insert(struct bh_store *store, bh_str name, bh_time_ms now, int64_t *ret_id);
+BH_MUST bh_err bh_customer_by_name(struct bh_store *store, struct bh_arena *arena, bh_str name,
+                                   struct bh_customer *ret_customer);
+BH_MUST bh_err bh_customer_by_id(struct bh_store *store, struct bh_arena *arena, int64_t id,
+                                 struct bh_customer *ret_customer);
+/* By name, after `after`; stops when `each` returns false. The customer is valid inside `each`. */
+BH_MUST bh_err bh_customer_list(struct bh_store *store, bh_str after, int64_t limit,
+                                bool (*each)(void *ctx, const struct bh_customer *customer), void *ctx);
+
+/* ---- SMTP credentials (credential.c) ---- */
+
+struct bh_credential {
+    int64_t id;
+    int64_t customer_id;
+    bh_str customer;
+    bh_str username;
+    bh_str secret_hash; /* SHA-256 */
+    bh_time_ms created_at;
+    bh_time_ms revoked_at; /* 0: valid */
+};
+
+BH_MUST bh_err bh_credential_insert(struct bh_store *store, int64_t customer, bh_str username, bh_str secret_hash,
+                                    bh_time_ms now, int64_t *ret_id);
+BH_MUST bh_err bh_credential_by_username(struct bh_store *store, struct bh_arena *arena, bh_str username,
+                                         struct bh_credential *ret_credential);
+/* BH_E_NOT_FOUND also for one that is revoked already. */
+BH_MUST bh_err bh_credential_revoke(struct bh_store *store, bh_str username, bh_time_ms now);
+/* Of one customer, or of all for 0; newest last. */
+BH_MUST bh_err bh_credential_list(struct bh_store *store, int64_t customer, int64_t limit,
+                                  bool (*each)(void *ctx, const struct bh_credential *credential), void *ctx);
+
+/* ---- domains (domain.c) ---- */
+
+/* `domain->id` is not read. State is pending, nothing is aligned. */
+BH_MUST bh_err bh_domain_insert(struct bh_store *store, const struct bh_domain *domain, bool holds_zone,
+                                int64_t *ret_id);
+BH_MUST bh_err bh_domain_by_id(struct bh_store *store, struct bh_arena *arena, int64_t id,
+                               struct bh_domain *ret_domain);
+/* customer 0: whoever has it; BH_E_EXISTS when several customers do. */
+BH_MUST bh_err bh_domain_by_name(struct bh_store *store, struct bh_arena *arena, bh_str name, int64_t customer,
+                                 struct bh_domain *ret_domain);
+typedef bool bh_domain_each(void *ctx, const struct bh_domain *domain);
+/* By name; customer 0: all. */
+BH_MUST bh_err bh_domain_list(struct bh_store *store, int64_t customer, bh_str after, int64_t limit,
+                              bh_domain_each *each, void *ctx);
+/* All of one shard. */
+BH_MUST bh_err bh_domain_list_shard(struct bh_store *store, bh_str shard, bh_domain_each *each, void *ctx);
+/* Due at `now`, the longest waiting first. */
+BH_MUST bh_err bh_domain_list_due(struct bh_store *store, bh_time_ms now, int64_t limit, bh_domain_each *each,
+                                  void *ctx);
+/* When the next one is due; INT64_MAX: never. */
+BH_MUST bh_err bh_domain_next_due(struct bh_store *store, bh_time_ms *ret_at);
+/* Distinct shards in use, in order. */
+BH_MUST bh_err bh_shard_list(struct bh_store *store, void (*each)(void *ctx, bh_str shard), void *ctx);
+
+/* The outcome of a check. `report` is JSON. */
+struct bh_domain_outcome {
+    enum bh_domain_state state;
+    enum bh_mechanism aligned;
+    bh_str zone_apex;
+    bh_time_ms state_at, checked_at, lost_at, check_at;
+    int64_t tries;
+    bh_str report;
+};
+BH_MUST bh_err bh_domain_update_outcome(struct bh_store *store, int64_t id, const struct bh_domain_outcome *outcome);
+BH_MUST bh_err bh_domain_update_check_at(struct bh_store *store, int64_t id, bh_time_ms check_at, int64_t tries);
+BH_MUST bh_err bh_domain_tries(struct bh_store *store, int64_t id, int64_t *ret_tries);
+/* The JSON of the last check; empty before the first. */
+BH_MUST bh_err bh_domain_report(struct bh_store *store, struct bh_arena *arena, int64_t id, bh_str *ret_report);
+/* A line of history. */
+BH_MUST bh_err bh_domain_check_insert(struct bh_store *store, int64_t id, bh_time_ms at,
+                                      const struct bh_domain_outcome *outcome);
+BH_MUST bh_err bh_domain_check_list(struct bh_store *store, int64_t id, int64_t limit,
+                                    void (*each)(void *ctx, bh_time_ms at, enum bh_domain_state state,
+                                                 enum bh_mechanism aligned),
+                                    void *ctx);
+
+/* Whose zone of this name is served: 0 = nobody's. */
+BH_MUST bh_err bh_domain_zone_holder(struct bh_store *store, bh_str name, int64_t *ret_id);
+/* Makes `id` the one, nobody else. */
+BH_MUST bh_err bh_domain_hold_zone(struct bh_store *store, bh_str name, int64_t id);
+
+/* ---- what look-ups at submission ask for (domain.c) ---- */
+
+BH_MUST bh_err bh_from_domain_replace(struct bh_store *store, int64_t domain, bh_str name, bh_str apex);
+/* Best domain of this customer that opens `from`: a name at or above it, or one whose apex reaches it; one that can
+ * send first, then the closest. BH_E_NOT_FOUND. */
+BH_MUST bh_err bh_domain_for_from(struct bh_store *store, struct bh_arena *arena, int64_t customer, bh_str from,
+                                  struct bh_domain *ret_domain);
+/* Whether any other customer's domain opens it: for the wording of a refusal. */
+BH_MUST bh_err bh_from_domain_is_known(struct bh_store *store, bh_str from, bool *ret_known);
+BH_MUST bh_err bh_bounce_domain_replace(struct bh_store *store, int64_t domain, bh_str name);
+BH_MUST bh_err bh_bounce_domain_owner(struct bh_store *store, bh_str name, int64_t *ret_domain, int64_t *ret_customer);
+BH_MUST bh_err bh_domain_policy_clear(struct bh_store *store, int64_t domain);
+BH_MUST bh_err bh_domain_policy_insert(struct bh_store *store, int64_t domain, bh_str at, bh_str record);
+/* The DMARC record seen at `at`; BH_E_NOT_FOUND. */
+BH_MUST bh_err bh_domain_policy_at(struct bh_store *store, struct bh_arena *arena, int64_t domain, bh_str at,
+                                   bh_str *ret_record);
+
+/* ---- keys (key.c) ---- */
+
+BH_MUST bh_err bh_key_insert(struct bh_store *store, int64_t domain, const struct bh_key *key, int64_t *ret_id);
+/* The number that the next insert will get: sealing binds it before the row exists. */
+BH_MUST bh_err bh_key_next_id(struct bh_store *store, int64_t *ret_id);
+BH_MUST bh_err bh_key_set_state(struct bh_store *store, int64_t key, enum bh_key_state state, bh_time_ms now);
+/* All of a domain by id, at most BH_KEYS_PER_DOMAIN, in the arena. */
+BH_MUST bh_err bh_key_list(struct bh_store *store, struct bh_arena *arena, int64_t domain, bool with_sealed,
+                           struct bh_key **ret_keys, size_t *ret_count);
+
+/* ---- settings (setting.c) ---- */
+
+BH_MUST bh_err bh_setting_get(struct bh_store *store, struct bh_arena *arena, bh_str name, bh_str *ret_value);
+BH_MUST bh_err bh_setting_set(struct bh_store *store, bh_str name, bh_str value);
+
+#endif

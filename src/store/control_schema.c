@@ -1,0 +1,88 @@
+/* control_schema.c: the DDL of control.db: customers, credentials, sending domains, keys. Owner: controld.
+ *
+ * Domain rows are never deleted, only marked, so that a token is never given to another (design, invariant 7). What
+ * look-ups at submission ask for stands in tables of its own with the name as key: from_domain (who may use a From
+ * domain) and bounce_domain (whose bounces these are). Enum numbers: domain/domain.h. Times are ms since 1970. */
+#include "store.h"
+
+static const struct bh_schema_step steps[] = {
+    {"customers, credentials, domains, keys",
+     "CREATE TABLE customer("
+     " id INTEGER PRIMARY KEY AUTOINCREMENT,"
+     " name TEXT NOT NULL UNIQUE,"
+     " created_at INTEGER NOT NULL) STRICT;"
+     "CREATE TABLE credential("
+     " id INTEGER PRIMARY KEY AUTOINCREMENT,"
+     " customer INTEGER NOT NULL REFERENCES customer(id),"
+     " username TEXT NOT NULL UNIQUE,"
+     " secret_hash BLOB NOT NULL," /* SHA-256 of the password */
+     " created_at INTEGER NOT NULL,"
+     " revoked_at INTEGER) STRICT;"
+     "CREATE INDEX credential_customer ON credential(customer);"
+     "CREATE TABLE domain("
+     " id INTEGER PRIMARY KEY AUTOINCREMENT,"
+     " customer INTEGER NOT NULL REFERENCES customer(id),"
+     " name TEXT NOT NULL,"
+     " approach INTEGER NOT NULL,"
+     " token TEXT NOT NULL UNIQUE,"
+     " shard TEXT NOT NULL,"
+     " label_bounce TEXT NOT NULL,"
+     " label_link TEXT NOT NULL,"
+     " label_img TEXT NOT NULL,"
+     " label_selector TEXT NOT NULL,"
+     " bounces INTEGER NOT NULL,"
+     " state INTEGER NOT NULL,"
+     " aligned INTEGER NOT NULL," /* set of enum bh_mechanism */
+     " zone_apex TEXT NOT NULL,"
+     " dmarc_policy TEXT NOT NULL,"
+     " holds_zone INTEGER NOT NULL," /* this one's zone is served, where several customers claim a name */
+     " created_at INTEGER NOT NULL,"
+     " state_at INTEGER NOT NULL,"
+     " checked_at INTEGER NOT NULL," /* 0: never */
+     " lost_at INTEGER NOT NULL,"    /* 0: something aligns */
+     " check_at INTEGER NOT NULL,"   /* when to look again */
+     " tries INTEGER NOT NULL,"
+     " report BLOB NOT NULL," /* JSON of the last check, as shown to people */
+     " deleted_at INTEGER) STRICT;"
+     "CREATE UNIQUE INDEX domain_name ON domain(name, customer) WHERE deleted_at IS NULL;"
+     "CREATE INDEX domain_customer ON domain(customer);"
+     "CREATE INDEX domain_shard ON domain(shard) WHERE deleted_at IS NULL;"
+     "CREATE INDEX domain_due ON domain(check_at) WHERE deleted_at IS NULL;"
+     "CREATE TABLE domain_check(" /* history: one row per change of state or alignment */
+     " domain INTEGER NOT NULL,"
+     " at INTEGER NOT NULL,"
+     " state INTEGER NOT NULL,"
+     " aligned INTEGER NOT NULL,"
+     " report BLOB NOT NULL,"
+     " PRIMARY KEY(domain, at)) STRICT, WITHOUT ROWID;"
+     "CREATE TABLE domain_policy(" /* DMARC records seen at and above a domain */
+     " domain INTEGER NOT NULL,"
+     " at TEXT NOT NULL,"
+     " record TEXT NOT NULL,"
+     " PRIMARY KEY(domain, at)) STRICT, WITHOUT ROWID;"
+     "CREATE TABLE from_domain("
+     " name TEXT NOT NULL,"
+     " domain INTEGER NOT NULL,"
+     " below INTEGER NOT NULL," /* names below this one are open, too */
+     " PRIMARY KEY(name, domain)) STRICT, WITHOUT ROWID;"
+     "CREATE INDEX from_domain_domain ON from_domain(domain);"
+     "CREATE TABLE bounce_domain("
+     " name TEXT NOT NULL,"
+     " domain INTEGER NOT NULL,"
+     " PRIMARY KEY(name, domain)) STRICT, WITHOUT ROWID;"
+     "CREATE TABLE dkim_key("
+     " id INTEGER PRIMARY KEY AUTOINCREMENT,"
+     " domain INTEGER NOT NULL REFERENCES domain(id),"
+     " selector TEXT NOT NULL,"
+     " kind INTEGER NOT NULL,"
+     " state INTEGER NOT NULL,"
+     " imported INTEGER NOT NULL,"
+     " public_b64 TEXT NOT NULL,"
+     " sealed BLOB NOT NULL,"
+     " created_at INTEGER NOT NULL,"
+     " state_at INTEGER NOT NULL,"
+     " UNIQUE(domain, selector)) STRICT;"
+     "CREATE TABLE setting(name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;"},
+};
+
+const struct bh_schema bh_control_schema = {"control", 0x62684331, steps, sizeof(steps) / sizeof(steps[0])};

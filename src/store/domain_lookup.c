@@ -1,0 +1,131 @@
+/* domain_lookup.c: what look-ups at submission and at port 25 ask for. See control.h.
+ *
+ * from_domain has a row for the sending domain itself, which opens all names below it too, and one per name above it up
+ * to the apex that the customer proved. A From domain is looked up together with its ancestors, closest first, so a
+ * look-up is some index probes whatever the number of domains. */
+#include "domain_row.h"
+
+enum { ANCESTORS_MAX = 20 };
+
+static const struct bh_query from_clear = {"DELETE FROM from_domain WHERE domain = $1"};
+static const struct bh_query from_insert = {"INSERT INTO from_domain(name, domain, below) VALUES ($1, $2, $3)"
+                                            " ON CONFLICT(name, domain) DO NOTHING"};
+static const struct bh_query from_find = {
+    BH_DOMAIN_SELECT "JOIN from_domain f ON f.domain = d.id WHERE f.name = $2 AND (f.below = 1 OR $3 = 1)"
+                     " AND d.customer = $1 AND d.deleted_at IS NULL"
+                     " ORDER BY CASE WHEN d.state IN (2, 3) AND d.aligned <> 0 THEN 1 ELSE 0 END, f.below LIMIT 100"};
+static const struct bh_query from_known = {
+    "SELECT count(*) FROM from_domain WHERE name = $1 AND (below = 1 OR $2 = 1)"};
+static const struct bh_query bounce_clear = {"DELETE FROM bounce_domain WHERE domain = $1"};
+static const struct bh_query bounce_insert = {"INSERT INTO bounce_domain(name, domain) VALUES ($1, $2)"};
+static const struct bh_query bounce_owner = {
+    "SELECT d.id, d.customer FROM bounce_domain b JOIN domain d ON d.id = b.domain WHERE b.name = $1"
+    " ORDER BY CASE WHEN d.state IN (2, 3) THEN 0 ELSE 1 END, d.id LIMIT 1"};
+static const struct bh_query policy_clear = {"DELETE FROM domain_policy WHERE domain = $1"};
+static const struct bh_query policy_insert = {"INSERT INTO domain_policy(domain, at, record) VALUES ($1, $2, $3)"
+                                              " ON CONFLICT(domain, at) DO UPDATE SET record = $3"};
+static const struct bh_query policy_at = {"SELECT record FROM domain_policy WHERE domain = $1 AND at = $2"};
+
+static bh_str parent_of(bh_str name)
+{
+    bh_str rest;
+
+    (void)bh_str_cut(name, '.', &rest);
+    return rest.p ? rest : (bh_str){"", 0};
+}
+
+bh_err bh_from_domain_replace(struct bh_store *store, int64_t domain, bh_str name, bh_str apex)
+{
+    bh_err err = bh_store_change(store, &from_clear, BH_WITH(BH_INT(domain)), false);
+    bh_str at = name;
+
+    if (!err)
+        err = bh_store_change(store, &from_insert, BH_WITH(BH_TEXT(name), BH_INT(domain), BH_INT(1)), true);
+    for (int i = 0; !err && i < ANCESTORS_MAX && apex.n && at.n > apex.n && bh_str_is_at_or_below(at, apex); i++) {
+        at = parent_of(at);
+        err = bh_store_change(store, &from_insert, BH_WITH(BH_TEXT(at), BH_INT(domain), BH_INT(0)), false);
+    }
+    return err;
+}
+
+/* A domain that can send is preferred to a closer one that cannot. */
+bh_err bh_domain_for_from(struct bh_store *store, struct bh_arena *arena, int64_t customer, bh_str from,
+                          struct bh_domain *ret_domain)
+{
+    bool found = false;
+    bh_str at = from;
+
+    for (int i = 0; i < ANCESTORS_MAX && at.n; i++, at = parent_of(at)) {
+        struct bh_domain domain;
+        struct bh_domain_reader reader = {.arena = arena, .domain = &domain};
+        bh_err err = bh_store_rows(store, &from_find, BH_WITH(BH_INT(customer), BH_TEXT(at), BH_INT(i == 0)), false,
+                                   bh_domain_take, &reader);
+
+        if (err)
+            return err;
+        if (!reader.rows || (found && !domain.can_send))
+            continue;
+        *ret_domain = domain;
+        found = true;
+        if (domain.can_send)
+            return BH_OK;
+    }
+    return found ? BH_OK : BH_E_NOT_FOUND;
+}
+
+bh_err bh_from_domain_is_known(struct bh_store *store, bh_str from, bool *ret_known)
+{
+    int64_t count = 0;
+    bh_err err = BH_OK;
+    bh_str at = from;
+
+    for (int i = 0; !err && !count && i < ANCESTORS_MAX && at.n; i++, at = parent_of(at))
+        err = bh_store_number(store, &from_known, BH_WITH(BH_TEXT(at), BH_INT(i == 0)), &count);
+    if (!err)
+        *ret_known = count > 0;
+    return err;
+}
+
+bh_err bh_bounce_domain_replace(struct bh_store *store, int64_t domain, bh_str name)
+{
+    bh_err err = bh_store_change(store, &bounce_clear, BH_WITH(BH_INT(domain)), false);
+
+    return err ? err : bh_store_change(store, &bounce_insert, BH_WITH(BH_TEXT(name), BH_INT(domain)), true);
+}
+
+struct owner {
+    int64_t domain, customer;
+};
+
+static void take_owner(void *ctx, const struct bh_row *row)
+{
+    *(struct owner *)ctx = (struct owner){bh_row_int(row, 0), bh_row_int(row, 1)};
+}
+
+bh_err bh_bounce_domain_owner(struct bh_store *store, bh_str name, int64_t *ret_domain, int64_t *ret_customer)
+{
+    struct owner owner;
+    bh_err err = bh_store_rows(store, &bounce_owner, BH_WITH(BH_TEXT(name)), true, take_owner, &owner);
+
+    if (!err) {
+        *ret_domain = owner.domain;
+        *ret_customer = owner.customer;
+    }
+    return err;
+}
+
+bh_err bh_domain_policy_clear(struct bh_store *store, int64_t domain)
+{
+    return bh_store_change(store, &policy_clear, BH_WITH(BH_INT(domain)), false);
+}
+
+bh_err bh_domain_policy_insert(struct bh_store *store, int64_t domain, bh_str at, bh_str record)
+{
+    return bh_store_change(store, &policy_insert, BH_WITH(BH_INT(domain), BH_TEXT(at), BH_TEXT(record)), true);
+}
+
+bh_err bh_domain_policy_at(struct bh_store *store, struct bh_arena *arena, int64_t domain, bh_str at,
+                           bh_str *ret_record)
+{
+    return bh_store_text(store, arena, &policy_at, BH_WITH(BH_INT(domain), BH_TEXT(at)), ret_record);
+}
