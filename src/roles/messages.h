@@ -379,14 +379,14 @@ enum bh_message_type {
 };
 
 /* The structs that messages share (login_reply, key_generate, key_reply, zones_commit, command) appear once. */
+/* clang-format off */
 #define BH_MESSAGE_STRUCTS(X)                                                                                          \
-    X(hello)                                                                                                           \
-    X(start)                                                                                                           \
-    X(ready) X(peer) X(listener) X(file) X(reload) X(drain) X(reloaded) X(login) X(login_reply) X(customer)            \
-        X(may_send) X(may_send_reply) X(bounce_domain) X(bounce_domain_reply) X(version) X(submit) X(submit_reply)     \
-            X(body_file) X(body_file_reply) X(identity) X(identity_reply) X(deliver) X(result) X(result_ack) X(slots)  \
-                X(in_flight) X(sign) X(sign_reply) X(grant_key) X(subkeys) X(key_generate) X(key_reply) X(zone)        \
-                    X(zone_remove) X(zones_commit) X(dns_ask) X(dns_ask_reply) X(command)
+    X(hello) X(start) X(ready) X(peer) X(listener) X(file) X(reload) X(drain) X(reloaded) X(login)                     \
+    X(login_reply) X(customer) X(may_send) X(may_send_reply) X(bounce_domain) X(bounce_domain_reply) X(version)        \
+    X(submit) X(submit_reply) X(body_file) X(body_file_reply) X(identity) X(identity_reply) X(deliver) X(result)       \
+    X(result_ack) X(slots) X(in_flight) X(sign) X(sign_reply) X(grant_key) X(subkeys) X(key_generate)                  \
+    X(key_reply) X(zone) X(zone_remove) X(zones_commit) X(dns_ask) X(dns_ask_reply) X(command)
+/* clang-format on */
 
 #define BH_DECLARE_MESSAGE(name)                                                                                       \
     struct bh_msg_##name {                                                                                             \
