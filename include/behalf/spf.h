@@ -8,6 +8,7 @@
 #define BEHALF_SPF_H
 
 #include <behalf/ip.h>
+#include <behalf/lint.h>
 #include <behalf/resolver.h>
 
 #ifdef __cplusplus
@@ -116,20 +117,6 @@ BH_API bh_err bh_spf_terms_next(struct bh_spf_terms *terms, struct bh_spf_term *
 
 /* True for the terms that count towards the limit of ten (RFC 7208 4.6.4). */
 BH_API bool bh_spf_kind_looks_up(enum bh_spf_kind kind);
-
-enum bh_lint_severity {
-    BH_LINT_ERROR,   /* evaluators give permerror or ignore the record */
-    BH_LINT_WARNING, /* works, but not as its author expects, or not everywhere */
-    BH_LINT_NOTE
-};
-
-struct bh_lint_problem {
-    enum bh_lint_severity severity;
-    bh_str where; /* the part of the record that it is about; may be the whole */
-    bh_str text;  /* what is wrong and what to do; lives until the callback returns */
-};
-
-typedef void bh_lint_report(void *ctx, const struct bh_lint_problem *problem);
 
 /* Everything that can be said about a record text without DNS. Returns the number of BH_LINT_ERROR. */
 BH_API unsigned bh_spf_lint(bh_str record, bh_lint_report *report, void *ctx);

@@ -10,6 +10,7 @@
 #define BH_COMMANDS(X)                                                                                                 \
     X("Running it", "serve", bh_cli_serve, "start the service in the foreground")                                      \
     X("Running it", "config", bh_cli_config, "check a configuration file")                                             \
+    X("Checking", "dmarc", bh_cli_dmarc, "evaluate a message's identities, lint a record (RFC 9989)")                  \
     X("Checking", "spf", bh_cli_spf, "check a client, lint or explain a record (RFC 7208)")                             \
     X("Checking", "dns", bh_cli_dns, "answer from zone files, or serve them")                                          \
     /* end */

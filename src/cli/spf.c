@@ -2,7 +2,7 @@
 #include "cli.h"
 #include "commands.h"
 #include "tool_options.h"
-#include <behalf/spf.h>
+#include "tool_verdicts.h"
 
 static const char help[] =
     "usage: behalf spf check [--ip ADDRESS] [--helo NAME] [--mail-from ADDRESS] [OPTIONS]\n"
@@ -26,23 +26,6 @@ struct check_run {
     enum bh_spf_result result;
 };
 
-static void print_json(const struct bh_spf_outcome *outcome)
-{
-    json_t *json = json_object();
-
-    (void)json_object_set_new(json, "result", json_string(bh_spf_result_name(outcome->result)));
-    (void)json_object_set_new(json, "explanation", bh_tool_json(outcome->explanation));
-    (void)json_object_set_new(json, "domain", bh_tool_json(outcome->domain));
-    (void)json_object_set_new(json, "identity", json_string(outcome->is_helo ? "helo" : "mailfrom"));
-    (void)json_object_set_new(json, "reason", bh_tool_json(outcome->reason));
-    (void)json_object_set_new(json, "mechanism", bh_tool_json(outcome->mechanism));
-    (void)json_object_set_new(json, "terms", json_integer(outcome->terms));
-    (void)json_object_set_new(json, "void_lookups", json_integer(outcome->voids));
-    (void)json_object_set_new(json, "queries", json_integer(outcome->queries));
-    (void)json_object_set_new(json, "trace", bh_tool_json_lines(outcome->trace));
-    bh_cli_print_json(json);
-}
-
 static void print_text(const struct bh_spf_outcome *outcome)
 {
     (void)printf("%s: %.*s\n", bh_spf_result_name(outcome->result), BH_FMT(outcome->reason));
@@ -58,7 +41,7 @@ static void on_checked(void *ctx, const struct bh_spf_outcome *outcome)
     run->done = true;
     run->result = outcome->result;
     if (run->cli->json)
-        print_json(outcome);
+        bh_cli_print_json(bh_tool_spf_json(outcome));
     else
         print_text(outcome);
 }
