@@ -227,6 +227,19 @@ static int answer(struct bh_cli *cli, const struct dns_options *o)
     return status;
 }
 
+static int serve(const struct dns_options *o, char **files, int count)
+{
+    struct bh_dns_name origin;
+    struct bh_dns_serve_options options = {
+        .listen = &o->listen, .origin = o->origin ? &origin : NULL, .files = files, .file_count = (size_t)count};
+
+    if (!o->listen.count || !count)
+        return bh_cli_fail("dns", "serve needs --listen and zone files; see behalf dns --help");
+    if (o->origin && bh_dns_name_parse(bh_str_c(o->origin), NULL, &origin))
+        return bh_cli_fail("dns", "--origin %s is no domain name", o->origin);
+    return bh_dns_serve(&options);
+}
+
 int bh_cli_dns(struct bh_cli *cli, int argc, char **argv)
 {
     struct dns_options o = {0};
@@ -242,5 +255,7 @@ int bh_cli_dns(struct bh_cli *cli, int argc, char **argv)
         return status;
     if (argc == 2 && strcmp(argv[1], "answer") == 0)
         return answer(cli, &o);
+    if (argc >= 2 && strcmp(argv[1], "serve") == 0)
+        return serve(&o, argv + 2, argc - 2);
     return bh_cli_fail("dns", "no such thing to do; see behalf dns --help");
 }

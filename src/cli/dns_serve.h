@@ -10,4 +10,14 @@
 int bh_dns_load_file(struct bh_dns_zone_builder *builder, const char *path, const struct bh_dns_name *origin,
                      struct bh_dns_zones *zones);
 
+struct bh_dns_serve_options {
+    const struct bh_cli_many *listen;
+    const struct bh_dns_name *origin; /* or NULL */
+    char **files;
+    size_t file_count;
+};
+
+/* Serves until SIGTERM or SIGINT; returns the exit status. */
+int bh_dns_serve(const struct bh_dns_serve_options *options);
+
 #endif

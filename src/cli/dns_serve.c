@@ -1,0 +1,190 @@
+/* dns_serve.c: `behalf dns serve`: zone files served in the foreground, for test worlds and for trying things out. The
+ * files are looked at once a second and read again when one has changed, and on SIGHUP; a file that cannot be read as
+ * a zone leaves all zones as they were. */
+#include "dns_serve.h"
+#include "base/random.h"
+#include "commands.h"
+#include "roles/dnsd/dns_server.h"
+#include <arpa/inet.h>
+#include <errno.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { POLL_MS = 1000, BACKLOG = 256 };
+
+struct serve {
+    struct bh_loop *loop;
+    struct bh_dns_server *server;
+    struct bh_dns_zones *zones;
+    uint64_t seed;
+    const struct bh_dns_serve_options *options;
+    struct bh_timer poll;
+    int64_t changed_at; /* sum of what is known of the files' last changes */
+};
+
+/* ---- zones ---- */
+
+/* A number that changes when a file does. */
+static int64_t files_state(const struct serve *serve)
+{
+    int64_t state = 0;
+
+    for (size_t i = 0; i < serve->options->file_count; i++) {
+        struct stat st;
+
+        if (stat(serve->options->files[i], &st) == 0)
+            state = state * 31 + (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec + st.st_size +
+                    (int64_t)st.st_ino;
+    }
+    return state;
+}
+
+static int load(struct serve *serve)
+{
+    struct bh_dns_zones *zones = bh_dns_zones_new(serve->seed);
+    struct bh_dns_zone_builder *builder = bh_dns_zone_builder_new(serve->seed);
+    int status = zones && builder ? BH_EXIT_OK : bh_cli_fail("dns", "out of memory");
+
+    serve->changed_at = files_state(serve);
+    for (size_t i = 0; i < serve->options->file_count && status == BH_EXIT_OK; i++)
+        status = bh_dns_load_file(builder, serve->options->files[i], serve->options->origin, zones);
+    bh_dns_zone_builder_free(builder);
+    if (status != BH_EXIT_OK) {
+        bh_dns_zones_free(zones);
+        return status;
+    }
+    bh_dns_server_use(serve->server, zones);
+    bh_dns_zones_free(serve->zones);
+    serve->zones = zones;
+    return BH_EXIT_OK;
+}
+
+static void on_hangup(void *ctx)
+{
+    (void)load(ctx);
+}
+
+static void on_poll(void *ctx)
+{
+    struct serve *serve = ctx;
+
+    if (files_state(serve) != serve->changed_at)
+        (void)load(serve);
+    bh_timer_set(&serve->poll, POLL_MS);
+}
+
+static void on_end(void *ctx)
+{
+    struct serve *serve = ctx;
+
+    bh_loop_stop(serve->loop);
+}
+
+/* ---- sockets ---- */
+
+/* "192.0.2.1:53" or "[2001:db8::1]:53". */
+static bh_err parse_address(bh_str text, struct sockaddr_storage *ret_address, socklen_t *ret_n)
+{
+    size_t colon = bh_str_rfind(text, ':');
+    bh_str host = bh_str_sub(text, 0, colon);
+    struct sockaddr_in *v4 = (struct sockaddr_in *)ret_address;
+    struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)ret_address;
+    char buffer[INET6_ADDRSTRLEN];
+    uint64_t port = 0;
+
+    if (bh_str_starts(host, BH_STR("[")) && bh_str_ends(host, BH_STR("]")))
+        host = bh_str_sub(host, 1, host.n - 2);
+    if (colon == text.n || bh_str_to_u64(bh_str_skip(text, colon + 1), UINT16_MAX, &port) ||
+        bh_str_to_c(host, buffer, sizeof buffer))
+        return BH_E_SYNTAX;
+    *ret_address = (struct sockaddr_storage){0};
+    if (inet_pton(AF_INET, buffer, &v4->sin_addr) == 1) {
+        v4->sin_family = AF_INET;
+        v4->sin_port = htons((uint16_t)port);
+        *ret_n = sizeof *v4;
+        return BH_OK;
+    }
+    v6->sin6_family = AF_INET6;
+    v6->sin6_port = htons((uint16_t)port);
+    *ret_n = sizeof *v6;
+    return inet_pton(AF_INET6, buffer, &v6->sin6_addr) == 1 ? BH_OK : BH_E_SYNTAX;
+}
+
+static int open_socket(const struct sockaddr_storage *address, socklen_t n, int type)
+{
+    int fd = socket(address->ss_family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), on = 1, saved;
+
+    if (fd < 0)
+        return -1;
+    (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    if (address->ss_family == AF_INET6)
+        (void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
+    if (bind(fd, (const struct sockaddr *)address, n) == 0 && (type == SOCK_DGRAM || listen(fd, BACKLOG) == 0))
+        return fd;
+    saved = errno;
+    (void)close(fd);
+    errno = saved;
+    return -1;
+}
+
+static int listen_on(struct serve *serve, const char *text)
+{
+    struct sockaddr_storage address;
+    socklen_t n = 0;
+    int fd;
+
+    if (parse_address(bh_str_c(text), &address, &n))
+        return bh_cli_fail("dns", "--listen %s is not ADDRESS:PORT", text);
+    fd = open_socket(&address, n, SOCK_DGRAM);
+    if (fd < 0)
+        return bh_cli_fail("dns", "cannot listen on %s (UDP): %s", text, strerror(errno));
+    if (bh_dns_server_add_udp(serve->server, fd))
+        return bh_cli_fail("dns", "out of memory");
+    fd = open_socket(&address, n, SOCK_STREAM);
+    if (fd < 0)
+        return bh_cli_fail("dns", "cannot listen on %s (TCP): %s", text, strerror(errno));
+    if (bh_dns_server_add_tcp(serve->server, fd))
+        return bh_cli_fail("dns", "out of memory");
+    return BH_EXIT_OK;
+}
+
+static int open_all(struct serve *serve)
+{
+    struct bh_dns_server_options options = bh_dns_server_defaults();
+    int status = BH_EXIT_OK;
+
+    serve->loop = bh_loop_new();
+    if (serve->loop)
+        serve->server = bh_dns_server_new(serve->loop, &options, &bh_random_os);
+    if (!serve->server || bh_timer_init(serve->loop, &serve->poll, on_poll, serve) ||
+        bh_loop_on_signal(serve->loop, SIGHUP, on_hangup, serve) ||
+        bh_loop_on_signal(serve->loop, SIGTERM, on_end, serve) || bh_loop_on_signal(serve->loop, SIGINT, on_end, serve))
+        return bh_cli_fail("dns", "the event loop cannot be made");
+    status = load(serve);
+    for (size_t i = 0; i < serve->options->listen->count && status == BH_EXIT_OK; i++)
+        status = listen_on(serve, serve->options->listen->values[i]);
+    bh_timer_set(&serve->poll, POLL_MS);
+    return status;
+}
+
+int bh_dns_serve(const struct bh_dns_serve_options *options)
+{
+    struct serve serve = {.options = options};
+    int status;
+
+    bh_random_fill(&bh_random_os, &serve.seed, sizeof serve.seed);
+    status = open_all(&serve);
+    if (status == BH_EXIT_OK) {
+        (void)fprintf(stderr, "behalf dns: serving %zu zones on %s\n", bh_dns_zones_count(serve.zones),
+                      options->listen->values[0]);
+        if (bh_loop_run(serve.loop))
+            status = bh_cli_fail("dns", "the event loop failed");
+    }
+    bh_dns_server_free(serve.server);
+    bh_timer_free(&serve.poll);
+    if (serve.loop)
+        bh_loop_free(serve.loop);
+    bh_dns_zones_free(serve.zones);
+    return status;
+}

@@ -1,0 +1,47 @@
+/* dns_server.h: a name server on bound sockets: UDP in batches (recvmmsg, sendmmsg), TCP with pipelining (RFC 7766).
+ * Lives on the caller's loop and answers from the caller's zones; the role dnsd and `behalf dns serve` are both it.
+ *
+ * Limits that keep normal clients served: a connection that completes no query within the idle time is closed, whatever
+ * it dribbles; when all places are taken the one idle for longest goes; an address (IPv6: a /64) has a share only; a
+ * client that does not read its responses is not read from. */
+#ifndef BH_ROLES_DNSD_DNS_SERVER_H
+#define BH_ROLES_DNSD_DNS_SERVER_H
+
+#include "base/random.h"
+#include "io/loop.h"
+#include "proto/dns/answer.h"
+
+struct bh_dns_server;
+
+struct bh_dns_server_options {
+    struct bh_dns_answer_options answer;
+    unsigned tcp_max;         /* connections at once */
+    unsigned tcp_per_address; /* of these from one address */
+    int64_t tcp_idle_ms;
+};
+
+/* udp_max 1232, 1000 connections, 50 an address, 10 s idle. */
+struct bh_dns_server_options bh_dns_server_defaults(void);
+
+struct bh_dns_server_stats {
+    uint64_t udp_queries, tcp_queries;
+    uint64_t outcomes[BH_DNS_OUTCOMES];
+    uint64_t truncated;
+    uint64_t udp_lost; /* responses that the kernel did not take */
+    uint64_t tcp_connections, tcp_refused, tcp_timeouts;
+};
+
+/* NULL when out of memory. Owner: the caller; the loop must outlive it. */
+struct bh_dns_server *bh_dns_server_new(struct bh_loop *loop, const struct bh_dns_server_options *options,
+                                        struct bh_random *random);
+/* Closes all sockets. NULL is fine. */
+void bh_dns_server_free(struct bh_dns_server *server);
+/* Serves on a bound UDP socket, or a bound and listening TCP socket; takes over `fd`, also on error. BH_E_NOMEM,
+ * BH_E_IO. */
+BH_MUST bh_err bh_dns_server_add_udp(struct bh_dns_server *server, int fd);
+BH_MUST bh_err bh_dns_server_add_tcp(struct bh_dns_server *server, int fd);
+/* Answers from `zones` from now on, which must live until the next call; NULL answers REFUSED to all. */
+void bh_dns_server_use(struct bh_dns_server *server, const struct bh_dns_zones *zones);
+const struct bh_dns_server_stats *bh_dns_server_stats(const struct bh_dns_server *server);
+
+#endif

@@ -1,0 +1,135 @@
+/* dnsd: the authoritative name server. Master hands over its sockets, controld pushes the zones; until the first
+ * commit it answers REFUSED, which sends resolvers to another server. Its own state is the set of zones, nothing else:
+ * a restarted dnsd gets the whole set again. */
+#include "base/random.h"
+#include "dns_server.h"
+#include "roles/role.h"
+#include "zones_in.h"
+#include <stdlib.h>
+
+struct dnsd {
+    struct bh_dns_follower follower;
+    struct bh_dns_server *server;
+};
+
+static bh_err start(struct bh_role *role)
+{
+    struct bh_dns_server_options options = bh_dns_server_defaults();
+    struct dnsd *dnsd = calloc(1, sizeof *dnsd);
+    uint64_t seed;
+
+    if (!dnsd)
+        return BH_E_NOMEM;
+    role->state = dnsd;
+    bh_random_fill(&bh_random_os, &seed, sizeof seed);
+    dnsd->server = bh_dns_server_new(role->loop, &options, &bh_random_os);
+    return dnsd->server ? bh_dns_follower_init(&dnsd->follower, seed) : BH_E_NOMEM;
+}
+
+static bh_err listener(struct bh_role *role, const struct bh_listener *listener, int fd, bool datagram)
+{
+    struct dnsd *dnsd = role->state;
+
+    (void)listener;
+    return datagram ? bh_dns_server_add_udp(dnsd->server, fd) : bh_dns_server_add_tcp(dnsd->server, fd);
+}
+
+static void log_bad_zone(struct bh_role *role, bh_str zone, const struct bh_dns_zone_error *error)
+{
+    struct bh_buf owner = bh_buf_make(4 * BH_DNS_NAME_MAX);
+
+    if (error->name.n)
+        bh_dns_name_print(&owner, bh_dns_name_view(&error->name));
+    bh_log_line(&role->log, BH_LOG_ERROR, "zone not taken, its former version stays", BH_KV("zone", zone),
+                BH_KV("why", bh_str_c(error->why)), BH_KV("owner", bh_buf_view(&owner)));
+    bh_buf_free(&owner);
+}
+
+static bh_err handle_zone(struct bh_role *role, bh_str body)
+{
+    struct dnsd *dnsd = role->state;
+    struct bh_dns_zone_error error = {0};
+    struct bh_msg_zone message;
+    bh_err err = bh_msg_zone_get(body, &message);
+
+    if (!err)
+        err = bh_zones_in_put(&dnsd->follower, &message, &error);
+    if (!err || !error.why)
+        return err;
+    log_bad_zone(role, message.name, &error);
+    return BH_OK;
+}
+
+static bh_err handle_remove(struct bh_role *role, bh_str body)
+{
+    struct dnsd *dnsd = role->state;
+    struct bh_msg_zone_remove message;
+    bh_err err = bh_msg_zone_remove_get(body, &message);
+
+    return err ? err : bh_zones_in_remove(&dnsd->follower, message.name);
+}
+
+static bh_err handle_commit(struct bh_role *role, struct bh_peer *peer, const struct bh_ipc_message *message)
+{
+    struct dnsd *dnsd = role->state;
+    struct bh_msg_zones_commit commit;
+    bh_err err = bh_msg_zones_commit_get(message->body, &commit);
+
+    if (!err)
+        err = bh_dns_follower_commit(&dnsd->follower, commit.whole != 0);
+    bh_dns_server_use(dnsd->server, dnsd->follower.zones);
+    if (err)
+        return err;
+    if (commit.whole)
+        bh_logf(&role->log, BH_LOG_INFO, "serving %zu zones", bh_dns_zones_count(dnsd->follower.zones));
+    return BH_PEER_SEND(peer, ZONES_SERVED, message->id, zones_commit, &commit);
+}
+
+static bh_err handle_message(struct bh_role *role, struct bh_peer *peer, struct bh_ipc_message *message)
+{
+    if (peer->kind != BH_ROLE_CONTROLD)
+        return peer->kind == BH_ROLE_KEYD ? BH_OK : BH_E_DENIED;
+    switch (message->type) {
+    case BH_MSG_ZONE:
+        return handle_zone(role, message->body);
+    case BH_MSG_ZONE_REMOVE:
+        return handle_remove(role, message->body);
+    case BH_MSG_ZONES_COMMIT:
+        return handle_commit(role, peer, message);
+    default:
+        return BH_E_SYNTAX;
+    }
+}
+
+/* A half-sent set is worth nothing; what is served goes on. */
+static void peer_down(struct bh_role *role, struct bh_peer *peer)
+{
+    struct dnsd *dnsd = role->state;
+
+    if (peer->kind == BH_ROLE_CONTROLD)
+        bh_dns_follower_abort(&dnsd->follower);
+}
+
+static void stop(struct bh_role *role)
+{
+    struct dnsd *dnsd = role->state;
+
+    bh_dns_server_free(dnsd->server);
+    bh_dns_follower_free(&dnsd->follower);
+    free(dnsd);
+    role->state = NULL;
+}
+
+int main(void)
+{
+    static const struct bh_role_ops ops = {
+        .kind = BH_ROLE_DNSD,
+        .start = start,
+        .listener = listener,
+        .message = handle_message,
+        .peer_down = peer_down,
+        .stop = stop,
+    };
+
+    return bh_role_main(&ops);
+}

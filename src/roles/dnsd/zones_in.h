@@ -1,0 +1,16 @@
+/* zones_in.h: zones as controld sends them (ZONE, ZONE_REMOVE, ZONES_COMMIT) into the set that is served. */
+#ifndef BH_ROLES_DNSD_ZONES_IN_H
+#define BH_ROLES_DNSD_ZONES_IN_H
+
+#include "proto/dns/zone_load.h"
+#include "roles/messages.h"
+
+/* Stages a zone. Names are text, or wire form (which ends in a zero byte, as no text does). A zone that cannot be built
+ * is told in *ret_error and its former version stays: BH_E_INVALID and other codes that concern it alone. BH_E_SYNTAX,
+ * BH_E_TRUNCATED: the message is malformed. */
+BH_MUST bh_err bh_zones_in_put(struct bh_dns_follower *follower, const struct bh_msg_zone *message,
+                               struct bh_dns_zone_error *ret_error);
+/* Stages a removal. BH_E_SYNTAX. */
+BH_MUST bh_err bh_zones_in_remove(struct bh_dns_follower *follower, bh_str name);
+
+#endif
