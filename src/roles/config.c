@@ -122,7 +122,7 @@ static void walk_numbers(struct walk *walk, struct bh_config *c)
                                  &c->expire_s,
                                  &c->retention_s,
                                  &c->unacknowledged_max,
-                                 &c->bounce_period_s,
+
                                  &c->bounce_keep_s,
                                  &c->zone_ttl_s};
 

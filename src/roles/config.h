@@ -95,10 +95,10 @@ struct bh_config {
     uint32_t retry_first_s, retry_max_s; /* growing from first to max by `retry_growth`/100 each time */
     uint32_t retry_growth;
     uint32_t expire_s;
-    uint32_t retention_s;                    /* how long finished messages and events are kept */
-    uint32_t unacknowledged_max;             /* results that may wait for a commit */
-    uint32_t bounce_period_s, bounce_keep_s; /* life of a bounce MAC key, and how long old ones are honoured */
-    bh_str dmarc_policy;                     /* p= of the records that we publish in delegated zones; default "none" */
+    uint32_t retention_s;        /* how long finished messages and events are kept */
+    uint32_t unacknowledged_max; /* results that may wait for a commit */
+    uint32_t bounce_keep_s;      /* how long old bounce MAC keys are honoured */
+    bh_str dmarc_policy;         /* p= of the records that we publish in delegated zones; default "none" */
     uint32_t zone_ttl_s;
 
     struct bh_arena *arena; /* holds it all, this struct too */

@@ -326,7 +326,6 @@ static void read_numbers(struct reading *reading, cfg_t *cfg)
     c->expire_s = get_duration(reading, queue, "expire", 1);
     c->retention_s = get_duration(reading, queue, "retention", 0);
     c->unacknowledged_max = get_number(reading, queue, "unacknowledged", 1, 10000);
-    c->bounce_period_s = get_duration(reading, queue, "bounce-period", 3600);
     c->bounce_keep_s = get_duration(reading, queue, "bounce-keep", 86400);
     c->zone_ttl_s = get_duration(reading, cfg, "zone-ttl", 1);
     c->dns_port_override = (uint16_t)get_number(reading, cfg, "dns-port-override", 0, 65535);
@@ -421,15 +420,10 @@ static cfg_t *make_schema(void)
                           CFG_INT("hops", 50, CFGF_NONE),
                           CFG_STR("idle-timeout", "5m", CFGF_NONE),
                           CFG_END()};
-    cfg_opt_t queue[] = {CFG_STR("retry-first", "2m", CFGF_NONE),
-                         CFG_STR("retry-max", "4h", CFGF_NONE),
-                         CFG_INT("retry-growth", 200, CFGF_NONE),
-                         CFG_STR("expire", "5d", CFGF_NONE),
-                         CFG_STR("retention", "30d", CFGF_NONE),
-                         CFG_INT("unacknowledged", 64, CFGF_NONE),
-                         CFG_STR("bounce-period", "7d", CFGF_NONE),
-                         CFG_STR("bounce-keep", "21d", CFGF_NONE),
-                         CFG_END()};
+    cfg_opt_t queue[] = {CFG_STR("retry-first", "2m", CFGF_NONE),  CFG_STR("retry-max", "4h", CFGF_NONE),
+                         CFG_INT("retry-growth", 200, CFGF_NONE),  CFG_STR("expire", "5d", CFGF_NONE),
+                         CFG_STR("retention", "30d", CFGF_NONE),   CFG_INT("unacknowledged", 64, CFGF_NONE),
+                         CFG_STR("bounce-keep", "21d", CFGF_NONE), CFG_END()};
     cfg_opt_t processes[] = {CFG_INT("smtpd", 1, CFGF_NONE), CFG_INT("sender", 1, CFGF_NONE),
                              CFG_INT("dnsd", 1, CFGF_NONE), CFG_INT("signer-threads", 2, CFGF_NONE), CFG_END()};
     cfg_opt_t root[] = {CFG_STR("platform", "", CFGF_NONE),

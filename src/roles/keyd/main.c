@@ -1,0 +1,593 @@
+/* main.c: keyd: the process that holds the master secret and does nothing but use it.
+ *
+ * It has no event loop library, no database, no network: poll(2) over the connections that master hands it, and the
+ * signing workers (signer.h). What a peer may ask follows from what it is: senders have digests signed against queued's
+ * grants, controld has keys made and imported, queued and controld are told their grant keys, senders and smtpd the
+ * bounce subkeys. Anything else ends that connection. */
+#include "base/clock.h"
+#include "base/log.h"
+#include "io/ipc.h"
+#include "io/sandbox.h"
+#include "mail/verp.h"
+#include "roles/config.h"
+#include "roles/grant.h"
+#include "signer.h"
+#include <errno.h>
+#include <openssl/crypto.h>
+#include <poll.h>
+#include <signal.h>
+#include <sodium.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+enum {
+    MASTER_FD = 3,
+    CONNECTIONS_MAX = 256,
+    KEYS_PER_THREAD = 4096,
+    IMPORT_MAX = BH_JOB_OBJECT_MAX,
+    TICK_MS = 60 * 1000,
+    JOBS_MAX = 65536 /* waiting; a sender never has more than its connections */
+};
+
+struct keyd;
+
+struct connection {
+    struct keyd *keyd;
+    uint64_t number; /* never used twice, so a late signature finds no stranger */
+    enum bh_role_kind kind;
+    uint32_t instance;
+    bool open, said_hello;
+    struct bh_ipc ipc;
+};
+
+struct keyd {
+    struct bh_log log;
+    struct connection connections[CONNECTIONS_MAX]; /* [0] is master */
+    uint64_t next_number;
+    struct bh_config *config;
+    struct bh_vault vault;
+    bool has_secret, started, ending;
+    struct bh_signer *signer;
+    int wake_fd;
+    size_t jobs_waiting;
+    uint8_t queued_grant_key[BH_VAULT_KEY_BYTES], controld_grant_key[BH_VAULT_KEY_BYTES];
+    uint16_t told_period;
+};
+
+/* ---- sending ---- */
+
+static void close_connection(struct connection *connection)
+{
+    if (!connection->open)
+        return;
+    bh_ipc_close(&connection->ipc);
+    connection->open = false;
+    if (connection->kind == BH_ROLE_MASTER)
+        connection->keyd->ending = true;
+}
+
+static void send_body(struct connection *connection, uint16_t type, uint32_t id, struct bh_buf *body)
+{
+    bh_err err = bh_buf_err(body);
+
+    if (!err)
+        err = bh_ipc_send(&connection->ipc, type, id, bh_buf_view(body), NULL, 0);
+    if (err) {
+        bh_logf(&connection->keyd->log, BH_LOG_ERROR, "cannot answer %s: %s", bh_role_name(connection->kind),
+                bh_err_text(err));
+        close_connection(connection);
+    }
+    if (body->p)
+        bh_wipe(body->p, body->cap); /* may hold a subkey */
+    bh_buf_free(body);
+}
+
+static void say_hello(struct connection *connection)
+{
+    struct bh_buf body = bh_buf_make(256);
+
+    bh_msg_hello_put(&body, &(struct bh_msg_hello){BH_PROTOCOL_VERSION, BH_STR(BH_VERSION), BH_ROLE_KEYD, 0});
+    send_body(connection, BH_MSG_HELLO, 0, &body);
+}
+
+/* The ring of bounce keys: from the oldest that is still honoured to the next one. */
+static void send_bounce_keys(struct connection *connection, uint16_t period)
+{
+    struct keyd *keyd = connection->keyd;
+    struct bh_buf keys = bh_buf_make(1 << 16), body = bh_buf_make(1 << 17);
+    uint32_t kept = keyd->config->bounce_keep_s / BH_VERP_PERIOD_S + 1;
+    uint8_t key[BH_VAULT_KEY_BYTES];
+
+    for (uint32_t p = period > kept ? period - kept : 0; p <= (uint32_t)period + 1; p++) {
+        bh_vault_subkey(&keyd->vault, "bounce", p, key);
+        bh_rec_subkey_put(&keys, &(struct bh_rec_subkey){p, bh_str_of((const char *)key, sizeof(key))});
+    }
+    bh_msg_subkeys_put(&body, &(struct bh_msg_subkeys){BH_STR("bounce"), BH_VERP_PERIOD_S, bh_buf_view(&keys)});
+    send_body(connection, BH_MSG_SUBKEYS, 0, &body);
+    bh_wipe(key, sizeof(key));
+    bh_wipe(keys.p, keys.cap);
+    bh_buf_free(&keys);
+}
+
+static void send_grant_key(struct connection *connection, const uint8_t key[BH_VAULT_KEY_BYTES])
+{
+    struct bh_buf body = bh_buf_make(64);
+
+    bh_msg_grant_key_put(&body, &(struct bh_msg_grant_key){bh_str_of((const char *)key, BH_VAULT_KEY_BYTES)});
+    send_body(connection, BH_MSG_GRANT_KEY, 0, &body);
+}
+
+/* What each kind of peer is told when it comes. */
+static void greet(struct connection *connection)
+{
+    struct keyd *keyd = connection->keyd;
+
+    if (connection->kind == BH_ROLE_QUEUED)
+        send_grant_key(connection, keyd->queued_grant_key);
+    else if (connection->kind == BH_ROLE_CONTROLD)
+        send_grant_key(connection, keyd->controld_grant_key);
+    else if (connection->kind == BH_ROLE_SENDER || connection->kind == BH_ROLE_SMTPD)
+        send_bounce_keys(connection, keyd->told_period);
+}
+
+static void tell_new_period(struct keyd *keyd)
+{
+    uint16_t period = keyd->started ? bh_verp_period(bh_clock_now()) : keyd->told_period;
+
+    if (period == keyd->told_period)
+        return;
+    keyd->told_period = period;
+    for (size_t i = 1; i < CONNECTIONS_MAX; i++) {
+        struct connection *connection = &keyd->connections[i];
+
+        if (connection->open && connection->said_hello &&
+            (connection->kind == BH_ROLE_SENDER || connection->kind == BH_ROLE_SMTPD))
+            send_bounce_keys(connection, period);
+    }
+}
+
+/* ---- signing ---- */
+
+static uint8_t check_item(struct keyd *keyd, const struct bh_rec_sign_item *item, struct bh_grant *ret_grant)
+{
+    bh_err err = bh_grant_get(item->grant, keyd->queued_grant_key, bh_clock_now(), ret_grant);
+
+    if (err)
+        return err == BH_E_TIMEOUT ? 4 : 1;
+    if (ret_grant->kind != BH_GRANT_DKIM || ret_grant->granter != BH_ROLE_QUEUED)
+        return 1;
+    return item->digest.n == BH_DKIM_HASH_BYTES ? 0 : 3;
+}
+
+static struct bh_job *make_sign_job(struct keyd *keyd, const struct bh_rec_sign_item *item)
+{
+    struct bh_grant grant;
+    struct bh_buf associated = bh_buf_make(BH_GRANT_BYTES_MAX);
+    uint8_t refused = check_item(keyd, item, &grant);
+    struct bh_job *job;
+
+    if (!refused)
+        bh_grant_associated_data(&associated, grant.kind, grant.customer_id, grant.domain, grant.selector,
+                                 grant.key_id);
+    job = bh_job_new(BH_JOB_SIGN, bh_buf_view(&associated), refused ? (bh_str){NULL, 0} : item->sealed);
+    bh_buf_free(&associated);
+    if (!job)
+        return NULL;
+    job->item = item->item;
+    job->refused = refused;
+    if (!refused)
+        memcpy(job->digest, item->digest.p, BH_DKIM_HASH_BYTES);
+    return job;
+}
+
+static void answer_signature(struct connection *connection, const struct bh_job *job, struct bh_buf *items)
+{
+    struct bh_rec_signature record = {job->item, job->refused,
+                                      bh_str_of((const char *)job->signature, job->refused ? 0 : job->signature_bytes)};
+
+    (void)connection;
+    bh_rec_signature_put(items, &record);
+}
+
+static void reply_signatures(struct connection *connection, uint32_t request, struct bh_buf *items)
+{
+    struct bh_buf body = bh_buf_make(BH_IPC_BODY_MAX);
+
+    bh_msg_sign_reply_put(&body, &(struct bh_msg_sign_reply){bh_buf_view(items)});
+    bh_buf_clear(items);
+    send_body(connection, BH_MSG_SIGN_REPLY, request, &body);
+}
+
+static bh_err handle_sign(struct connection *connection, const struct bh_ipc_message *message)
+{
+    struct keyd *keyd = connection->keyd;
+    struct bh_msg_sign sign;
+    struct bh_rec_sign_item item;
+    struct bh_cur list;
+    struct bh_job *jobs = NULL, **end = &jobs;
+    struct bh_buf refused = bh_buf_make(1 << 16);
+    size_t count = 0;
+    bh_err err = bh_msg_sign_get(message->body, &sign);
+
+    if (err)
+        return err;
+    list = bh_cur_make(sign.items);
+    while ((err = bh_rec_sign_item_next(&list, &item)) == BH_MORE) {
+        struct bh_job *job = keyd->jobs_waiting < JOBS_MAX ? make_sign_job(keyd, &item) : NULL;
+
+        if (job && !job->refused) {
+            job->connection = connection->number;
+            job->request = message->id;
+            *end = job;
+            end = &job->next;
+            count++;
+            continue;
+        }
+        bh_rec_signature_put(&refused, &(struct bh_rec_signature){item.item, job ? job->refused : 5, {NULL, 0}});
+        if (job)
+            bh_job_free(job);
+    }
+    keyd->jobs_waiting += count;
+    bh_signer_submit(keyd->signer, jobs, count);
+    if (refused.n)
+        reply_signatures(connection, message->id, &refused);
+    bh_buf_free(&refused);
+    return err == BH_DONE ? BH_OK : err;
+}
+
+/* ---- keys ---- */
+
+/* The text of a key file, handed on unread by controld. It must be a file: nothing here waits for a writer. */
+static bh_err read_import(int fd, struct bh_buf *out)
+{
+    char *room = bh_buf_reserve(out, IMPORT_MAX);
+    ssize_t n = room ? pread(fd, room, IMPORT_MAX, 0) : -1;
+
+    if (n <= 0)
+        return BH_E_IO;
+    bh_buf_commit(out, (size_t)n);
+    return BH_OK;
+}
+
+static void refuse_key(struct connection *connection, const struct bh_ipc_message *message, const char *why)
+{
+    struct bh_buf body = bh_buf_make(1024);
+
+    bh_msg_key_reply_put(&body, &(struct bh_msg_key_reply){.why = bh_str_c(why)});
+    send_body(connection, message->type | BH_REPLY, message->id, &body);
+}
+
+static bh_err handle_key(struct connection *connection, struct bh_ipc_message *message)
+{
+    struct keyd *keyd = connection->keyd;
+    bool import = message->type == BH_MSG_KEY_IMPORT;
+    struct bh_msg_key_generate request;
+    struct bh_buf associated = bh_buf_make(BH_GRANT_BYTES_MAX), text = bh_buf_make(IMPORT_MAX);
+    struct bh_job *job = NULL;
+    bh_err err = bh_msg_key_generate_get(message->body, &request);
+
+    if (err)
+        return err;
+    if (import && (message->fd_count != 1 || read_import(message->fds[0], &text) != BH_OK)) {
+        refuse_key(connection, message, "the key file cannot be read");
+    } else {
+        bh_grant_associated_data(&associated, BH_GRANT_DKIM, request.customer_id, request.domain, request.selector,
+                                 request.key_id);
+        job = bh_job_new(import ? BH_JOB_IMPORT : BH_JOB_GENERATE, bh_buf_view(&associated), bh_buf_view(&text));
+        if (!job)
+            refuse_key(connection, message, "out of memory");
+    }
+    if (job) {
+        job->connection = connection->number;
+        job->request = message->id;
+        job->algorithm = request.algorithm;
+        keyd->jobs_waiting++;
+        bh_signer_submit(keyd->signer, job, 1);
+    }
+    if (text.p)
+        bh_wipe(text.p, text.cap);
+    bh_buf_free(&text);
+    bh_buf_free(&associated);
+    return BH_OK;
+}
+
+static void answer_key(struct connection *connection, const struct bh_job *job)
+{
+    struct bh_buf body = bh_buf_make(1 << 15);
+    struct bh_msg_key_reply reply = {.ok = job->refused == 0,
+                                     .algorithm = job->algorithm,
+                                     .sealed = bh_buf_view(&job->sealed),
+                                     .public_record = bh_buf_view(&job->record),
+                                     .why = job->refused == 2
+                                                ? BH_STR("not a private key that DKIM can use: PEM or DER, "
+                                                         "RSA of 1024 to 4096 bits or Ed25519, no passphrase")
+                                            : job->refused != 0 ? BH_STR("the key could not be made")
+                                                                : (bh_str){NULL, 0}};
+
+    bh_msg_key_reply_put(&body, &reply);
+    send_body(connection, job->kind == BH_JOB_IMPORT ? BH_MSG_KEY_IMPORT_REPLY : BH_MSG_KEY_GENERATE_REPLY,
+              job->request, &body);
+}
+
+/* ---- what the workers finished ---- */
+
+static struct connection *connection_of(struct keyd *keyd, uint64_t number)
+{
+    for (size_t i = 1; i < CONNECTIONS_MAX; i++)
+        if (keyd->connections[i].open && keyd->connections[i].number == number)
+            return &keyd->connections[i];
+    return NULL;
+}
+
+/* Signatures that belong to one request and stand next to each other go back in one message. */
+static void collect_finished(struct keyd *keyd)
+{
+    struct bh_buf items = bh_buf_make(1 << 16);
+    uint64_t counter;
+
+    (void)!read(keyd->wake_fd, &counter, sizeof(counter));
+    for (struct bh_job *job = bh_signer_finished(keyd->signer), *next; job; job = next) {
+        struct connection *connection = connection_of(keyd, job->connection);
+
+        next = job->next;
+        keyd->jobs_waiting--;
+        if (connection && job->kind != BH_JOB_SIGN) {
+            answer_key(connection, job);
+        } else if (connection) {
+            answer_signature(connection, job, &items);
+            if (!next || next->kind != BH_JOB_SIGN || next->connection != job->connection ||
+                next->request != job->request)
+                reply_signatures(connection, job->request, &items);
+        }
+        bh_job_free(job);
+    }
+    bh_buf_free(&items);
+}
+
+/* ---- master ---- */
+
+static bh_err start(struct keyd *keyd, bh_str body)
+{
+    struct bh_msg_start message;
+    struct bh_buf ready = bh_buf_make(64);
+    bh_err err = bh_msg_start_get(body, &message);
+
+    if (err || keyd->started || !keyd->has_secret) {
+        if (!keyd->has_secret)
+            bh_logf(&keyd->log, BH_LOG_ERROR,
+                    "no usable master secret: run behalf init, or restore keys/master.secret");
+        return err ? err : BH_E_SYNTAX;
+    }
+    err = bh_config_get(message.config, &keyd->config);
+    if (!err && message.landlock)
+        err = bh_sandbox_paths(message.paths);
+    if (!err)
+        err = bh_sandbox_filter(message.filter);
+    if (err)
+        return err;
+    keyd->signer = bh_signer_new(&keyd->vault, keyd->config->signer_threads, KEYS_PER_THREAD, keyd->wake_fd);
+    if (!keyd->signer)
+        return BH_E_NOMEM;
+    keyd->told_period = bh_verp_period(bh_clock_now());
+    keyd->started = true;
+    bh_msg_ready_put(&ready, &(struct bh_msg_ready){(uint32_t)getpid()});
+    send_body(&keyd->connections[0], BH_MSG_READY, 0, &ready);
+    return BH_OK;
+}
+
+static bh_err take_secret(struct keyd *keyd, struct bh_ipc_message *message)
+{
+    bh_err err;
+
+    if (message->fd_count != 1)
+        return BH_E_SYNTAX;
+    if (keyd->has_secret) /* sent again at a reload; a new one takes effect at a restart */
+        return BH_OK;
+    err = bh_vault_open(&keyd->vault, message->fds[0]);
+    if (err)
+        return BH_OK; /* START says what is missing */
+    bh_vault_subkey(&keyd->vault, "grant/queued", 1, keyd->queued_grant_key);
+    bh_vault_subkey(&keyd->vault, "grant/controld", 1, keyd->controld_grant_key);
+    keyd->has_secret = true;
+    return BH_OK;
+}
+
+static bh_err reload(struct keyd *keyd, bh_str body)
+{
+    struct bh_msg_reload message;
+    struct bh_config *config = NULL;
+    struct bh_buf answer = bh_buf_make(16);
+    bh_err err = bh_msg_reload_get(body, &message);
+
+    if (!err)
+        err = bh_config_get(message.config, &config);
+    if (err)
+        return err;
+    bh_config_free(keyd->config);
+    keyd->config = config;
+    bh_msg_reloaded_put(&answer, &(struct bh_msg_reloaded){1});
+    send_body(&keyd->connections[0], BH_MSG_RELOADED, 0, &answer);
+    return BH_OK;
+}
+
+static bh_err add_peer(struct keyd *keyd, struct bh_ipc_message *message)
+{
+    struct bh_msg_peer peer;
+    struct connection *free_slot = NULL;
+    bh_err err = bh_msg_peer_get(message->body, &peer);
+
+    if (err || message->fd_count != 1 || peer.role >= BH_ROLE_KINDS || peer.role == BH_ROLE_MASTER)
+        return BH_E_SYNTAX;
+    for (size_t i = 1; i < CONNECTIONS_MAX; i++) {
+        struct connection *connection = &keyd->connections[i];
+
+        if (connection->open && connection->kind == (enum bh_role_kind)peer.role &&
+            connection->instance == peer.instance)
+            close_connection(connection);
+        if (!connection->open && !free_slot)
+            free_slot = connection;
+    }
+    if (!free_slot)
+        return BH_E_LIMIT;
+    *free_slot = (struct connection){.keyd = keyd,
+                                     .number = ++keyd->next_number,
+                                     .kind = (enum bh_role_kind)peer.role,
+                                     .instance = peer.instance,
+                                     .open = true};
+    err = bh_ipc_open(&free_slot->ipc, message->fds[0]);
+    if (err) {
+        free_slot->open = false;
+        return err;
+    }
+    message->fds[0] = -1;
+    say_hello(free_slot);
+    return BH_OK;
+}
+
+static bh_err handle_master(struct keyd *keyd, struct bh_ipc_message *message)
+{
+    switch (message->type) {
+    case BH_MSG_FILE:
+        return take_secret(keyd, message);
+    case BH_MSG_START:
+        return start(keyd, message->body);
+    case BH_MSG_PEER:
+        return keyd->started ? add_peer(keyd, message) : BH_E_SYNTAX;
+    case BH_MSG_RELOAD:
+        return keyd->started ? reload(keyd, message->body) : BH_E_SYNTAX;
+    case BH_MSG_DRAIN:
+        keyd->ending = true;
+        return BH_OK;
+    default:
+        return BH_E_SYNTAX;
+    }
+}
+
+/* ---- receiving ---- */
+
+static bh_err handle_hello(struct connection *connection, bh_str body)
+{
+    struct bh_msg_hello hello;
+    bh_err err = bh_msg_hello_get(body, &hello);
+
+    if (err)
+        return err;
+    if (hello.protocol != BH_PROTOCOL_VERSION || !bh_str_eq(hello.build, BH_STR(BH_VERSION)))
+        return BH_E_VERSION;
+    if (hello.role != (uint8_t)connection->kind)
+        return BH_E_SYNTAX;
+    connection->said_hello = true;
+    if (connection->kind != BH_ROLE_MASTER)
+        greet(connection);
+    return BH_OK;
+}
+
+static bh_err on_message(void *ctx, struct bh_ipc_message *message)
+{
+    struct connection *connection = ctx;
+
+    if (!connection->said_hello)
+        return message->type == BH_MSG_HELLO ? handle_hello(connection, message->body) : BH_E_SYNTAX;
+    if (connection->kind == BH_ROLE_MASTER)
+        return handle_master(connection->keyd, message);
+    if (connection->kind == BH_ROLE_SENDER && message->type == BH_MSG_SIGN)
+        return handle_sign(connection, message);
+    if (connection->kind == BH_ROLE_CONTROLD &&
+        (message->type == BH_MSG_KEY_GENERATE || message->type == BH_MSG_KEY_IMPORT))
+        return handle_key(connection, message);
+    return BH_E_DENIED;
+}
+
+static void serve(struct connection *connection, short events)
+{
+    bh_err err = BH_OK;
+
+    if (events & (POLLIN | POLLHUP | POLLERR))
+        err = bh_ipc_receive(&connection->ipc, on_message, connection);
+    if (err && connection->open) {
+        if (err != BH_E_CLOSED)
+            bh_logf(&connection->keyd->log, BH_LOG_ERROR, "%s/%u sent what it may not: %s",
+                    bh_role_name(connection->kind), connection->instance, bh_err_text(err));
+        close_connection(connection);
+    }
+}
+
+static void flush_all(struct keyd *keyd)
+{
+    for (size_t i = 0; i < CONNECTIONS_MAX; i++) {
+        struct connection *connection = &keyd->connections[i];
+        bh_err err = connection->open ? bh_ipc_flush(&connection->ipc) : BH_OK;
+
+        if (err && err != BH_E_AGAIN)
+            close_connection(connection);
+    }
+}
+
+static void turn(struct keyd *keyd)
+{
+    struct pollfd fds[CONNECTIONS_MAX + 1];
+    struct connection *owners[CONNECTIONS_MAX];
+    nfds_t count = 0;
+
+    for (size_t i = 0; i < CONNECTIONS_MAX; i++) {
+        struct connection *connection = &keyd->connections[i];
+
+        if (!connection->open)
+            continue;
+        owners[count] = connection;
+        fds[count++] =
+            (struct pollfd){connection->ipc.fd, (short)(POLLIN | (bh_ipc_pending(&connection->ipc) ? POLLOUT : 0)), 0};
+    }
+    fds[count] = (struct pollfd){keyd->wake_fd, POLLIN, 0};
+    if (poll(fds, count + 1, TICK_MS) < 0 && errno != EINTR)
+        keyd->ending = true;
+    if (fds[count].revents)
+        collect_finished(keyd);
+    for (nfds_t i = 0; i < count; i++)
+        if (fds[i].revents && owners[i]->open && owners[i]->ipc.fd == fds[i].fd)
+            serve(owners[i], fds[i].revents);
+    tell_new_period(keyd);
+    flush_all(keyd);
+}
+
+/* ---- the process ---- */
+
+static void clean_up(struct keyd *keyd)
+{
+    for (size_t i = CONNECTIONS_MAX; i > 0; i--)
+        close_connection(&keyd->connections[i - 1]);
+    bh_signer_free(keyd->signer);
+    bh_config_free(keyd->config);
+    bh_wipe(keyd, sizeof(*keyd));
+    free(keyd);
+}
+
+int main(void)
+{
+    struct keyd *keyd = calloc(1, sizeof(*keyd));
+    const struct rlimit no_core = {0, 0};
+    bool failed;
+
+    (void)prctl(PR_SET_DUMPABLE, 0);
+    (void)setrlimit(RLIMIT_CORE, &no_core);
+    (void)signal(SIGPIPE, SIG_IGN);
+    (void)signal(SIGINT, SIG_IGN);
+    (void)signal(SIGHUP, SIG_IGN);
+    if (!keyd || sodium_init() < 0 || !OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG, NULL))
+        return 1;
+    keyd->log = (struct bh_log){2, BH_LOG_INFO, "keyd", getenv("JOURNAL_STREAM") == NULL};
+    keyd->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    keyd->connections[0] = (struct connection){.keyd = keyd, .kind = BH_ROLE_MASTER, .open = true};
+    if (keyd->wake_fd < 0 || bh_ipc_open(&keyd->connections[0].ipc, MASTER_FD) != BH_OK)
+        return 1;
+    say_hello(&keyd->connections[0]);
+    flush_all(keyd);
+    while (!keyd->ending)
+        turn(keyd);
+    failed = !keyd->started;
+    clean_up(keyd);
+    return failed;
+}
