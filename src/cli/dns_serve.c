@@ -20,22 +20,22 @@ struct serve {
     uint64_t seed;
     const struct bh_dns_serve_options *options;
     struct bh_timer poll;
-    int64_t changed_at; /* sum of what is known of the files' last changes */
+    uint64_t changed_at; /* sum of what is known of the files' last changes */
 };
 
 /* ---- zones ---- */
 
 /* A number that changes when a file does. */
-static int64_t files_state(const struct serve *serve)
+static uint64_t files_state(const struct serve *serve)
 {
-    int64_t state = 0;
+    uint64_t state = 0;
 
     for (size_t i = 0; i < serve->options->file_count; i++) {
         struct stat st;
 
         if (stat(serve->options->files[i], &st) == 0)
-            state = state * 31 + (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec + st.st_size +
-                    (int64_t)st.st_ino;
+            state = state * 31 + (uint64_t)st.st_mtim.tv_sec * 1000000000u + (uint64_t)st.st_mtim.tv_nsec +
+                    (uint64_t)st.st_size + st.st_ino;
     }
     return state;
 }
