@@ -20,13 +20,13 @@ static void drain(struct bh_smtp_client *client)
     }
 }
 
-static void give(struct bh_smtp_client *client)
+static void give(struct bh_smtp_client *client, int *left)
 {
     static const bh_str pieces[2] = {{"Subject: x\r\n\r\n.dot\r", 19}, {"\n..\r\n", 5}};
     struct bh_smtp_client_message message = {
         .mail_from = BH_STR("a@b"), .rcpt_to = BH_STR("c@d"), .pieces = pieces, .piece_count = 2};
 
-    while (bh_smtp_client_has_room(client))
+    while (bh_smtp_client_has_room(client) && (*left)-- > 0)
         if (bh_smtp_client_send(client, &message))
             abort();
 }
@@ -38,6 +38,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct bh_smtp_result result;
     enum bh_smtp_client_event event = BH_SMTP_CLIENT_MORE;
     size_t at = 1, step;
+    int left = 20;
     bh_str input;
 
     if (!size)
@@ -57,7 +58,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             at = given - input.n;
             if (event == BH_SMTP_CLIENT_STARTTLS)
                 bh_smtp_client_tls_up(client);
-            give(client);
+            give(client, &left);
+            if (left <= 0)
+                bh_smtp_client_quit(client);
             drain(client);
         } while (event != BH_SMTP_CLIENT_MORE && event != BH_SMTP_CLIENT_OVER);
     }

@@ -61,7 +61,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     read_all(bytes);
     write_and_read(bytes);
     check_mailbox(bytes);
-    if (!bh_smtp_path_parse(&rest, size & 1, &path))
+    if (!bh_smtp_path_parse(&rest, size & 1, &path) && path.mailbox.domain.n)
         check_mailbox(bh_str_range(path.mailbox.local.p, path.mailbox.domain.p + path.mailbox.domain.n));
     while (!bh_smtp_param_next(&rest, &param))
         ;
