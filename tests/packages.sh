@@ -1,9 +1,9 @@
 # packages.sh: the Debian packages that each command needs; ./run takes build and run, ./test takes all.
 # shellcheck shell=bash disable=SC2034  # sourced by ./run and ./test
 
-# what compiles behalf
+# what compiles behalf (nettle-dev: libunbound's pkg-config file names it)
 packages_build=(gcc libc6-dev linux-libc-dev meson ninja-build pkg-config
-  libssl-dev libevent-dev libunbound-dev libsqlite3-dev libsodium-dev libjansson-dev libconfuse-dev
+  libssl-dev libevent-dev libunbound-dev nettle-dev libsqlite3-dev libsodium-dev libjansson-dev libconfuse-dev
   libpsl-dev libidn2-dev libseccomp-dev scdoc)
 
 # what runs it: the root's keys, the public suffix list; openssl and python3 (Meson brings it) for the world of ./run

@@ -24,8 +24,13 @@ before=" "
 for s in $services; do
   if [ -e /lib/systemd/system/$s.service ] || [ -e /etc/init.d/$s ]; then before="$before$s "; fi
 done
-apt-get update -qq
-apt-get install -y -qq --no-install-recommends -o Dpkg::Use-Pty=0 "$@" >/dev/null
+log=$(mktemp)
+if ! { apt-get update -qq && apt-get install -y -qq --no-install-recommends -o Dpkg::Use-Pty=0 "$@"; } >"$log" 2>&1; then
+  tail -n 40 "$log" >&2
+  rm -f "$log"
+  exit 1
+fi
+rm -f "$log"
 for s in $services; do
   case $before in *" $s "*) continue ;; esac
   if [ -e /lib/systemd/system/$s.service ] && command -v systemctl >/dev/null; then
