@@ -190,6 +190,8 @@ void bh_canon_body_end(struct bh_canon_body *body)
 {
     if (body->held_wsp_cr)
         bh_canon_add(&body->stage, " \r", 2);
+    else if (body->held_wsp) /* no CRLF follows them: not the end of a line, as others have it too */
+        bh_canon_add(&body->stage, " ", 1);
     bh_canon_flush(&body->stage);
     if (body->held_cr) {
         release_line_ends(body);

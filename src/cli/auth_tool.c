@@ -127,7 +127,7 @@ json_t *bh_auth_dkim_json(const struct bh_dkim_verify *verify)
     return array;
 }
 
-static void print_clean(bh_str text)
+void bh_auth_print(bh_str text)
 {
     for (size_t i = 0; i < text.n; i++)
         (void)putchar((unsigned char)text.p[i] < 32 || text.p[i] == 127 ? '?' : text.p[i]);
@@ -145,13 +145,13 @@ void bh_auth_dkim_print(const struct bh_dkim_verify *verify)
 
         (void)printf("dkim=%s", bh_dkim_result_text(signature->result));
         (void)fputs(" d=", stdout);
-        print_clean(signature->domain);
+        bh_auth_print(signature->domain);
         (void)fputs(" s=", stdout);
-        print_clean(signature->selector);
+        bh_auth_print(signature->selector);
         (void)fputs(" a=", stdout);
-        print_clean(signature->algorithm);
+        bh_auth_print(signature->algorithm);
         (void)fputs(": ", stdout);
-        print_clean(signature->reason);
+        bh_auth_print(signature->reason);
         (void)puts(signature->testing ? " (the domain is testing DKIM, t=y)" : "");
     }
 }
@@ -177,6 +177,58 @@ struct bh_dkim_verify *bh_auth_dkim_verify(struct bh_auth_tool *run)
         return NULL;
     }
     return verify;
+}
+
+static void note_arc_done(void *ctx, const struct bh_arc_verify *verify)
+{
+    (void)verify;
+    *(bool *)ctx = true;
+}
+
+struct bh_arc_verify *bh_auth_arc_verify(struct bh_auth_tool *run)
+{
+    bh_str message = bh_buf_view(&run->message.bytes);
+    struct bh_arc_verify *verify = bh_arc_verify_new(run->dkim, run->arena, message, run->now);
+    bool done = false;
+
+    if (!verify)
+        return NULL;
+    bh_arc_verify_body(verify, run->message.body);
+    bh_arc_verify_end(verify, bh_tool_resolver(run->tool), note_arc_done, &done);
+    if (!bh_tool_wait(run->tool, &done)) {
+        bh_arc_verify_free(verify);
+        return NULL;
+    }
+    return verify;
+}
+
+json_t *bh_auth_arc_json(const struct bh_arc_verify *verify)
+{
+    json_t *json = json_object();
+    json_t *sealers = json_array();
+    bh_str reason;
+    enum bh_arc_result result = bh_arc_verify_result(verify, &reason);
+
+    (void)json_object_set_new(json, "result", json_string(bh_arc_result_text(result)));
+    (void)json_object_set_new(json, "reason", bh_tool_json(reason));
+    for (unsigned i = 1; i <= bh_arc_verify_sets(verify); i++)
+        (void)json_array_append_new(sealers, bh_tool_json(bh_arc_verify_sealer(verify, i)));
+    (void)json_object_set_new(json, "sealers", sealers);
+    return json;
+}
+
+void bh_auth_arc_print(const struct bh_arc_verify *verify)
+{
+    bh_str reason;
+    enum bh_arc_result result = bh_arc_verify_result(verify, &reason);
+
+    (void)printf("arc=%s: ", bh_arc_result_text(result));
+    bh_auth_print(reason);
+    for (unsigned i = 1; i <= bh_arc_verify_sets(verify); i++) {
+        (void)printf("%s%u=", i == 1 ? " (sealers " : " ", i);
+        bh_auth_print(bh_arc_verify_sealer(verify, i));
+    }
+    (void)puts(bh_arc_verify_sets(verify) ? ")" : "");
 }
 
 static bool canon_of(bh_str word, enum bh_dkim_canon *ret_canon)

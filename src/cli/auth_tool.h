@@ -5,6 +5,7 @@
 
 #include "cli.h"
 #include "tool_options.h"
+#include <behalf/arc.h>
 #include <behalf/dkim.h>
 
 struct bh_auth_message {
@@ -38,6 +39,14 @@ void bh_auth_dkim_print(const struct bh_dkim_verify *verify);
 
 /* Verifies the message's signatures and waits; NULL when the arena is exhausted. End with bh_dkim_verify_free. */
 struct bh_dkim_verify *bh_auth_dkim_verify(struct bh_auth_tool *run);
+
+/* The same for the ARC chain. */
+struct bh_arc_verify *bh_auth_arc_verify(struct bh_auth_tool *run);
+json_t *bh_auth_arc_json(const struct bh_arc_verify *verify);
+void bh_auth_arc_print(const struct bh_arc_verify *verify);
+
+/* A stranger's text on stdout, without control bytes. */
+void bh_auth_print(bh_str text);
 
 /* "relaxed/simple" and so on. */
 bool bh_auth_canon(const char *text, enum bh_dkim_canon *ret_header, enum bh_dkim_canon *ret_body);

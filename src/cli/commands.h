@@ -12,7 +12,9 @@
     X("Running it", "config", bh_cli_config, "check a configuration file")                                             \
     X("Checking", "dmarc", bh_cli_dmarc, "evaluate a message's identities, lint a record (RFC 9989)")                  \
     X("Checking", "spf", bh_cli_spf, "check a client, lint or explain a record (RFC 7208)")                             \
+    X("Checking", "verify", bh_cli_verify, "judge a message as a receiver does")                                       \
     X("Checking", "dkim", bh_cli_dkim, "sign, verify, make keys (RFC 6376)")                                           \
+    X("Checking", "arc", bh_cli_arc, "verify and seal chains of forwarders (RFC 8617)")                                \
     X("Checking", "dns", bh_cli_dns, "answer from zone files, or serve them")                                          \
     /* end */
 /* clang-format on */

@@ -295,7 +295,7 @@ static void plain_canon(bh_str body, bool relaxed, struct bh_buf *out)
         if (relaxed && bh_is_wsp(body.p[i])) {
             while (i + 1 < body.n && bh_is_wsp(body.p[i + 1]))
                 i++;
-            if (i + 1 < body.n && !(body.p[i + 1] == '\r' && i + 2 < body.n && body.p[i + 2] == '\n'))
+            if (!(i + 2 < body.n && body.p[i + 1] == '\r' && body.p[i + 2] == '\n'))
                 bh_buf_char(&lines, ' ');
         } else {
             bh_buf_char(&lines, body.p[i]);
