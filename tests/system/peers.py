@@ -5,21 +5,14 @@ import email
 import pathlib
 import re
 import shutil
-import socket
 import time
 
 import dns.exception
 import dns.message
 import dns.query
-from processes import Process, TestWorldError, run, wait_until
+from processes import Process, TestWorldError, port_answers, run, wait_until
 
 TTL = 60
-
-
-def port_answers(address, port):
-    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as sock:
-        sock.settimeout(1)
-        return sock.connect_ex((address, port)) == 0
 
 
 class Knot:
