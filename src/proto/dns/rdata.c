@@ -49,7 +49,7 @@ bool bh_dns_field_next(const char **format, struct bh_cur *cur, struct bh_dns_fi
     return true;
 }
 
-/* Blocks of (window, length 1-32, bits) with rising windows (RFC 4034 4.1.2). */
+/* Blocks of (window, length 1-32, bits) with rising windows and without zero bytes at the end (RFC 4034 4.1.2). */
 static bool bitmap_valid(bh_str bitmap)
 {
     struct bh_cur cur = bh_cur_make(bitmap);
@@ -58,10 +58,13 @@ static bool bitmap_valid(bh_str bitmap)
     while (bh_cur_left(&cur)) {
         int window = bh_cur_u8(&cur);
         uint8_t n = bh_cur_u8(&cur);
+        bh_str bits;
 
         if (window <= last || n < 1 || n > 32)
             return false;
-        (void)bh_cur_bytes(&cur, n);
+        bits = bh_cur_bytes(&cur, n);
+        if (bits.n && bits.p[bits.n - 1] == 0)
+            return false;
         last = window;
     }
     return bh_cur_ok(&cur);
@@ -73,7 +76,9 @@ static bool field_valid(const struct bh_dns_field *field)
         return bitmap_valid(field->bytes);
     if (field->code == 'w')
         return bh_dns_svcparams_valid(field->bytes);
-    return field->code != 'c' || field->bytes.n > 0;
+    if (field->code == 'b' || field->code == 'x' || field->code == 'c')
+        return field->bytes.n > 0;
+    return true;
 }
 
 bool bh_dns_rdata_valid(uint16_t type, bh_str rdata)

@@ -239,7 +239,7 @@ static bh_err parse_field(struct rdata_parser *parser, char code, const struct b
 }
 
 /* `\#` was read: a length and that many bytes in hex (RFC 3597 5). */
-static bh_err parse_unknown(struct rdata_parser *parser, uint16_t type)
+static bh_err parse_unknown(struct rdata_parser *parser)
 {
     size_t start = parser->out->n;
     struct bh_dns_token token;
@@ -252,9 +252,7 @@ static bh_err parse_unknown(struct rdata_parser *parser, uint16_t type)
         err = parse_joined(parser, NULL, bh_hex_decode);
     if (err)
         return err;
-    if (parser->out->n - start != size || !bh_dns_rdata_valid(type, bh_str_skip(bh_buf_view(parser->out), start)))
-        return BH_E_SYNTAX;
-    return BH_OK;
+    return parser->out->n - start == size ? BH_OK : BH_E_SYNTAX;
 }
 
 static bool may_be_missing(char code)
@@ -296,7 +294,7 @@ bh_err bh_dns_rdata_parse(uint16_t type, struct bh_dns_lexer *lexer, const struc
     bh_err err = next_token(&parser, &token);
 
     if (!err && is_unknown_mark(&token))
-        err = parse_unknown(&parser, type);
+        err = parse_unknown(&parser);
     else if (!err)
         err = row ? parse_fields(&parser, row->format, &token) : BH_E_SYNTAX;
     if (!err && (err = bh_dns_lexer_next(lexer, &token)) == BH_MORE)
@@ -305,7 +303,9 @@ bh_err bh_dns_rdata_parse(uint16_t type, struct bh_dns_lexer *lexer, const struc
         return err;
     if (bh_buf_err(out))
         return bh_buf_err(out);
-    return out->n - start > BH_DNS_RDATA_MAX ? BH_E_LIMIT : BH_OK;
+    if (out->n - start > BH_DNS_RDATA_MAX)
+        return BH_E_LIMIT;
+    return bh_dns_rdata_valid(type, bh_str_skip(bh_buf_view(out), start)) ? BH_OK : BH_E_SYNTAX;
 }
 
 bh_err bh_dns_rdata_parse_text(uint16_t type, bh_str text, const struct bh_dns_name *origin, struct bh_buf *out)
