@@ -175,6 +175,14 @@ static bool is_ascii(bh_str s)
     return true;
 }
 
+bh_err bh_domain_a_labels(struct bh_arena *arena, bh_str name, bh_str *ret_name)
+{
+    if (!is_ascii(name))
+        return to_a_labels(arena, name, ret_name);
+    *ret_name = bh_str_lower(arena, name);
+    return ret_name->p ? BH_OK : BH_E_NOMEM;
+}
+
 bh_err bh_domain_name_normalise(struct bh_arena *arena, bh_str typed, bh_str *ret_name)
 {
     bh_str name = bh_str_trim(typed);
@@ -184,12 +192,7 @@ bh_err bh_domain_name_normalise(struct bh_arena *arena, bh_str typed, bh_str *re
         name.n--;
     if (name.n > DOMAIN_NAME_MAX)
         return BH_E_LIMIT;
-    if (is_ascii(name)) {
-        name = bh_str_lower(arena, name);
-        err = name.p ? BH_OK : BH_E_NOMEM;
-    } else {
-        err = to_a_labels(arena, name, &name);
-    }
+    err = bh_domain_a_labels(arena, name, &name);
     if (err)
         return err;
     if (name.n > DOMAIN_NAME_MAX)

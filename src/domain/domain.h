@@ -135,6 +135,9 @@ BH_MUST bh_err bh_selector_check(bh_str selector);
 /* One label of letters, digits, hyphens, not at its ends. BH_E_SYNTAX. */
 BH_MUST bh_err bh_label_check(bh_str label);
 
+/* U-labels to A-labels (IDNA 2008), lower case, in the arena; whether it is a host name is not looked at. BH_E_SYNTAX.
+ */
+BH_MUST bh_err bh_domain_a_labels(struct bh_arena *arena, bh_str name, bh_str *ret_name);
 /* A domain name as a person typed it: blanks and the final dot dropped, U-labels turned into A-labels (IDNA 2008),
  * lower case. BH_E_SYNTAX: not a host name; BH_E_LIMIT: longer than leaves room for our prefixes; BH_E_DENIED: a
  * public suffix, where nobody may send. The result is in the arena. */

@@ -98,19 +98,20 @@ BH_MUST bh_err bh_domain_hold_zone(struct bh_store *store, bh_str name, int64_t 
 /* ---- what look-ups at submission ask for (domain.c) ---- */
 
 BH_MUST bh_err bh_from_domain_replace(struct bh_store *store, int64_t domain, bh_str name, bh_str apex);
-/* Best domain of this customer that opens `from`: a name at or above it, or one whose apex reaches it; one that can
- * send first, then the closest. BH_E_NOT_FOUND. */
-BH_MUST bh_err bh_domain_for_from(struct bh_store *store, struct bh_arena *arena, int64_t customer, bh_str from,
-                                  struct bh_domain *ret_domain);
-/* Whether any other customer's domain opens it: for the wording of a refusal. */
-BH_MUST bh_err bh_from_domain_is_known(struct bh_store *store, bh_str from, bool *ret_known);
+/* Ids of the customer's domains that open `from`: a name at or above it, or one whose apex reaches it; the closest
+ * first, at most `max`. */
+BH_MUST bh_err bh_domains_for_from(struct bh_store *store, int64_t customer, bh_str from, size_t max, int64_t *ret_ids,
+                                   size_t *ret_count);
+/* Ids of the customer's domains below `from`, at most `max`. */
+BH_MUST bh_err bh_domains_below(struct bh_store *store, int64_t customer, bh_str from, size_t max, int64_t *ret_ids,
+                                size_t *ret_count);
 BH_MUST bh_err bh_bounce_domain_replace(struct bh_store *store, int64_t domain, bh_str name);
 BH_MUST bh_err bh_bounce_domain_owner(struct bh_store *store, bh_str name, int64_t *ret_domain, int64_t *ret_customer);
 BH_MUST bh_err bh_domain_policy_clear(struct bh_store *store, int64_t domain);
 BH_MUST bh_err bh_domain_policy_insert(struct bh_store *store, int64_t domain, bh_str at, bh_str record);
-/* The DMARC record seen at `at`; BH_E_NOT_FOUND. */
-BH_MUST bh_err bh_domain_policy_at(struct bh_store *store, struct bh_arena *arena, int64_t domain, bh_str at,
-                                   bh_str *ret_record);
+/* All DMARC records seen for a domain; the views are valid inside `each`. */
+BH_MUST bh_err bh_domain_policy_list(struct bh_store *store, int64_t domain,
+                                     void (*each)(void *ctx, bh_str at, bh_str record), void *ctx);
 
 /* ---- keys (key.c) ---- */
 

@@ -11,11 +11,10 @@ static const struct bh_query from_clear = {"DELETE FROM from_domain WHERE domain
 static const struct bh_query from_insert = {"INSERT INTO from_domain(name, domain, below) VALUES ($1, $2, $3)"
                                             " ON CONFLICT(name, domain) DO NOTHING"};
 static const struct bh_query from_find = {
-    BH_DOMAIN_SELECT "JOIN from_domain f ON f.domain = d.id WHERE f.name = $2 AND (f.below = 1 OR $3 = 1)"
-                     " AND d.customer = $1 AND d.deleted_at IS NULL"
-                     " ORDER BY CASE WHEN d.state IN (2, 3) AND d.aligned <> 0 THEN 1 ELSE 0 END, f.below LIMIT 100"};
-static const struct bh_query from_known = {
-    "SELECT count(*) FROM from_domain WHERE name = $1 AND (below = 1 OR $2 = 1)"};
+    "SELECT d.id FROM from_domain f JOIN domain d ON d.id = f.domain WHERE f.name = $2 AND (f.below = 1 OR $3 = 1)"
+    " AND d.customer = $1 AND d.deleted_at IS NULL ORDER BY f.below DESC, d.id LIMIT $4"};
+static const struct bh_query below_find = {"SELECT id FROM domain WHERE customer = $1 AND deleted_at IS NULL"
+                                           " AND substr(name, -length($2)) = $2 ORDER BY name LIMIT $3"};
 static const struct bh_query bounce_clear = {"DELETE FROM bounce_domain WHERE domain = $1"};
 static const struct bh_query bounce_insert = {"INSERT INTO bounce_domain(name, domain) VALUES ($1, $2)"};
 static const struct bh_query bounce_owner = {
@@ -24,7 +23,7 @@ static const struct bh_query bounce_owner = {
 static const struct bh_query policy_clear = {"DELETE FROM domain_policy WHERE domain = $1"};
 static const struct bh_query policy_insert = {"INSERT INTO domain_policy(domain, at, record) VALUES ($1, $2, $3)"
                                               " ON CONFLICT(domain, at) DO UPDATE SET record = $3"};
-static const struct bh_query policy_at = {"SELECT record FROM domain_policy WHERE domain = $1 AND at = $2"};
+static const struct bh_query policy_list = {"SELECT at, record FROM domain_policy WHERE domain = $1 ORDER BY at"};
 
 static bh_str parent_of(bh_str name)
 {
@@ -48,41 +47,54 @@ bh_err bh_from_domain_replace(struct bh_store *store, int64_t domain, bh_str nam
     return err;
 }
 
-/* A domain that can send is preferred to a closer one that cannot. */
-bh_err bh_domain_for_from(struct bh_store *store, struct bh_arena *arena, int64_t customer, bh_str from,
-                          struct bh_domain *ret_domain)
+struct id_list {
+    int64_t *ids;
+    size_t count, max;
+};
+
+static void take_id(void *ctx, const struct bh_row *row)
 {
-    bool found = false;
-    bh_str at = from;
+    struct id_list *list = ctx;
+    int64_t id = bh_row_int(row, 0);
 
-    for (int i = 0; i < ANCESTORS_MAX && at.n; i++, at = parent_of(at)) {
-        struct bh_domain domain;
-        struct bh_domain_reader reader = {.arena = arena, .domain = &domain};
-        bh_err err = bh_store_rows(store, &from_find, BH_WITH(BH_INT(customer), BH_TEXT(at), BH_INT(i == 0)), false,
-                                   bh_domain_take, &reader);
-
-        if (err)
-            return err;
-        if (!reader.rows || (found && !domain.can_send))
-            continue;
-        *ret_domain = domain;
-        found = true;
-        if (domain.can_send)
-            return BH_OK;
-    }
-    return found ? BH_OK : BH_E_NOT_FOUND;
+    for (size_t i = 0; i < list->count; i++)
+        if (list->ids[i] == id)
+            return;
+    if (list->count < list->max)
+        list->ids[list->count++] = id;
 }
 
-bh_err bh_from_domain_is_known(struct bh_store *store, bh_str from, bool *ret_known)
+bh_err bh_domains_for_from(struct bh_store *store, int64_t customer, bh_str from, size_t max, int64_t *ret_ids,
+                           size_t *ret_count)
 {
-    int64_t count = 0;
+    struct id_list list = {ret_ids, 0, max};
     bh_err err = BH_OK;
     bh_str at = from;
 
-    for (int i = 0; !err && !count && i < ANCESTORS_MAX && at.n; i++, at = parent_of(at))
-        err = bh_store_number(store, &from_known, BH_WITH(BH_TEXT(at), BH_INT(i == 0)), &count);
+    for (int i = 0; !err && i < ANCESTORS_MAX && at.n && list.count < max; i++, at = parent_of(at))
+        err = bh_store_rows(store, &from_find, BH_WITH(BH_INT(customer), BH_TEXT(at), BH_INT(i == 0), BH_INT(max)),
+                            false, take_id, &list);
     if (!err)
-        *ret_known = count > 0;
+        *ret_count = list.count;
+    return err;
+}
+
+bh_err bh_domains_below(struct bh_store *store, int64_t customer, bh_str from, size_t max, int64_t *ret_ids,
+                        size_t *ret_count)
+{
+    struct id_list list = {ret_ids, 0, max};
+    char suffix[260];
+    bh_err err;
+
+    if (from.n > 253)
+        return BH_E_LIMIT;
+    suffix[0] = '.';
+    memcpy(suffix + 1, from.p, from.n);
+    err = bh_store_rows(store, &below_find,
+                        BH_WITH(BH_INT(customer), BH_TEXT(bh_str_of(suffix, from.n + 1)), BH_INT(max)), false, take_id,
+                        &list);
+    if (!err)
+        *ret_count = list.count;
     return err;
 }
 
@@ -124,8 +136,22 @@ bh_err bh_domain_policy_insert(struct bh_store *store, int64_t domain, bh_str at
     return bh_store_change(store, &policy_insert, BH_WITH(BH_INT(domain), BH_TEXT(at), BH_TEXT(record)), true);
 }
 
-bh_err bh_domain_policy_at(struct bh_store *store, struct bh_arena *arena, int64_t domain, bh_str at,
-                           bh_str *ret_record)
+struct policy_reader {
+    void (*each)(void *ctx, bh_str at, bh_str record);
+    void *ctx;
+};
+
+static void pass_policy(void *ctx, const struct bh_row *row)
 {
-    return bh_store_text(store, arena, &policy_at, BH_WITH(BH_INT(domain), BH_TEXT(at)), ret_record);
+    struct policy_reader *reader = ctx;
+
+    reader->each(reader->ctx, bh_row_str(row, 0), bh_row_str(row, 1));
+}
+
+bh_err bh_domain_policy_list(struct bh_store *store, int64_t domain, void (*each)(void *ctx, bh_str at, bh_str record),
+                             void *ctx)
+{
+    struct policy_reader reader = {each, ctx};
+
+    return bh_store_rows(store, &policy_list, BH_WITH(BH_INT(domain)), false, pass_policy, &reader);
 }

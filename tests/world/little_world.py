@@ -16,7 +16,7 @@ import time
 import resolver as little_resolver
 from clients import Refused, by_smtplib
 from daemon import Behalf, add_credential, make_config, onboard
-from processes import Process, TestWorldError, port_answers, wait_until
+from processes import Process, TestWorldError, wait_until
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -174,7 +174,11 @@ class LittleWorld:
         self.parents = Process("dns serve", [self.build / "behalf", "dns", "serve", "--listen", address,
                                              *sorted(self.zones.glob("*.zone"))], self.folder / "parents.log")
         self.started.append(self.parents)
-        self.parents.wait_for(lambda: port_answers("127.0.0.3", self.dns_port))
+
+        def answers():
+            with socket.socket() as sock:
+                return sock.connect_ex(("127.0.0.3", self.dns_port)) == 0
+        self.parents.wait_for(answers)
 
     def _make_certificates(self):
         subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days",

@@ -142,46 +142,52 @@ static void test_from_domains(void **state)
     struct fixture *f = *state;
     int64_t deep = add(f, f->acme, "mail.x.example", "aaaaaaaaaaaaaaaaaaaaaaaaaa");
     int64_t top = add(f, f->acme, "x.example", "bbbbbbbbbbbbbbbbbbbbbbbbbb");
-    struct bh_domain domain;
-    bool known;
+    int64_t ids[4];
+    size_t count;
 
     assert_ok(bh_from_domain_replace(f->store, deep, BH_STR("mail.x.example"), BH_STR("x.example")));
     assert_ok(bh_from_domain_replace(f->store, top, BH_STR("x.example"), BH_STR("x.example")));
-    assert_ok(bh_domain_for_from(f->store, f->arena, f->acme, BH_STR("news.mail.x.example"), &domain));
-    assert_int_equal(domain.id, deep);
-    verify(f, top); /* one that can send is preferred */
-    assert_ok(bh_domain_for_from(f->store, f->arena, f->acme, BH_STR("news.mail.x.example"), &domain));
-    assert_int_equal(domain.id, top);
-    verify(f, deep);
-    assert_ok(bh_domain_for_from(f->store, f->arena, f->acme, BH_STR("news.mail.x.example"), &domain));
-    assert_int_equal(domain.id, deep);
-    assert_ok(bh_domain_for_from(f->store, f->arena, f->acme, BH_STR("x.example"), &domain));
-    assert_int_equal(domain.id, top); /* the row of the domain itself is before the one of an apex */
-    assert_int_equal(bh_domain_for_from(f->store, f->arena, f->acme, BH_STR("example"), &domain), BH_E_NOT_FOUND);
-    assert_int_equal(bh_domain_for_from(f->store, f->arena, f->other, BH_STR("x.example"), &domain), BH_E_NOT_FOUND);
-    assert_ok(bh_from_domain_is_known(f->store, BH_STR("a.mail.x.example"), &known));
-    assert_true(known);
-    assert_ok(bh_from_domain_is_known(f->store, BH_STR("y.example"), &known));
-    assert_false(known);
+    assert_ok(bh_domains_for_from(f->store, f->acme, BH_STR("news.mail.x.example"), 4, ids, &count));
+    assert_int_equal(count, 2);
+    assert_int_equal(ids[0], deep); /* the closest first */
+    assert_int_equal(ids[1], top);
+    assert_ok(bh_domains_for_from(f->store, f->acme, BH_STR("x.example"), 4, ids, &count));
+    assert_int_equal(count, 2);
+    assert_int_equal(ids[0], top); /* the row of the domain itself is before the one of an apex */
+    assert_ok(bh_domains_for_from(f->store, f->acme, BH_STR("example"), 4, ids, &count));
+    assert_int_equal(count, 0);
+    assert_ok(bh_domains_for_from(f->store, f->other, BH_STR("x.example"), 4, ids, &count));
+    assert_int_equal(count, 0);
+    assert_ok(bh_domains_below(f->store, f->acme, BH_STR("x.example"), 4, ids, &count));
+    assert_int_equal(count, 1);
+    assert_int_equal(ids[0], deep);
 }
 
 static void test_an_apex_opens_no_siblings(void **state)
 {
     struct fixture *f = *state;
-    int64_t deep = add(f, f->acme, "mail.x.example", "aaaaaaaaaaaaaaaaaaaaaaaaaa");
-    struct bh_domain domain;
+    int64_t deep = add(f, f->acme, "mail.x.example", "aaaaaaaaaaaaaaaaaaaaaaaaaa"), ids[4];
+    size_t count;
 
     assert_ok(bh_from_domain_replace(f->store, deep, BH_STR("mail.x.example"), BH_STR("x.example")));
-    assert_ok(bh_domain_for_from(f->store, f->arena, f->acme, BH_STR("x.example"), &domain));
-    assert_int_equal(bh_domain_for_from(f->store, f->arena, f->acme, BH_STR("shop.x.example"), &domain),
-                     BH_E_NOT_FOUND);
+    assert_ok(bh_domains_for_from(f->store, f->acme, BH_STR("x.example"), 4, ids, &count));
+    assert_int_equal(count, 1);
+    assert_ok(bh_domains_for_from(f->store, f->acme, BH_STR("shop.x.example"), 4, ids, &count));
+    assert_int_equal(count, 0);
+}
+
+static void expect_reject(void *ctx, bh_str at, bh_str record)
+{
+    (*(int *)ctx)++;
+    assert_str(at, "x.example");
+    assert_str(record, "v=DMARC1; p=reject");
 }
 
 static void test_bounces_and_policies(void **state)
 {
     struct fixture *f = *state;
     int64_t id = add(f, f->acme, "x.example", "aaaaaaaaaaaaaaaaaaaaaaaaaa"), domain, customer;
-    bh_str record;
+    int seen = 0;
 
     assert_ok(bh_bounce_domain_replace(f->store, id, BH_STR("bounce.x.example")));
     assert_ok(bh_bounce_domain_owner(f->store, BH_STR("bounce.x.example"), &domain, &customer));
@@ -190,8 +196,8 @@ static void test_bounces_and_policies(void **state)
     assert_int_equal(bh_bounce_domain_owner(f->store, BH_STR("x.example"), &domain, &customer), BH_E_NOT_FOUND);
     assert_ok(bh_domain_policy_insert(f->store, id, BH_STR("x.example"), BH_STR("v=DMARC1; p=none")));
     assert_ok(bh_domain_policy_insert(f->store, id, BH_STR("x.example"), BH_STR("v=DMARC1; p=reject")));
-    assert_ok(bh_domain_policy_at(f->store, f->arena, id, BH_STR("x.example"), &record));
-    assert_str(record, "v=DMARC1; p=reject");
+    assert_ok(bh_domain_policy_list(f->store, id, expect_reject, &seen));
+    assert_int_equal(seen, 1);
 }
 
 static void test_keys(void **state)

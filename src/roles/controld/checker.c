@@ -1,0 +1,418 @@
+/* checker.c: checks of domains: asking, evaluating, storing, and when to look again.
+ *
+ *   due or asked for ─▶ round 0: records, directly ─▶ round 1: proofs and likely mistakes ─▶ evaluate ─▶ store
+ *
+ * The steward asks the questions; domain/check.h knows which, and what the answers mean. One check per domain runs at
+ * a time; who asks for the same one joins it. A domain whose name several customers claim by delegation is served with
+ * the zone of the one whose records stand at the parent: the parent's name servers tell, since they carry the token. */
+#include "core.h"
+#include "domain/check.h"
+#include "report.h"
+#include <stdlib.h>
+
+enum { RUNNING_MAX = 64, ARENA_BYTES = 8 << 20, SEEN_MAX = 128, WAITERS_MAX = 32, IDLE_MS = 60 * 1000 };
+
+struct waiter {
+    bh_check_done *done;
+    void *ctx;
+};
+
+struct check {
+    struct bh_list node;
+    struct bh_controld *core;
+    int64_t domain;
+    struct bh_arena *arena;
+    struct bh_domain_view view;
+    unsigned round;
+    struct bh_seen *seen;
+    size_t seen_count;
+    size_t pending; /* questions on their way */
+    bool asking;    /* inside the loop that asks: answers may come at once */
+    struct waiter waiters[WAITERS_MAX];
+    size_t waiter_count;
+};
+
+#define CHECK_OF(node_) BH_CONTAINER_OF((node_), struct check, node)
+
+/* A question on its way: it holds the check, which cannot end before all are answered. */
+struct question {
+    struct check *check;
+    size_t at; /* in check->seen */
+};
+
+static void end_check(struct check *check, bh_err err)
+{
+    struct bh_controld *core = check->core;
+
+    bh_list_remove(&check->node);
+    core->check_count--;
+    for (size_t i = 0; i < check->waiter_count; i++)
+        check->waiters[i].done(check->waiters[i].ctx, err);
+    bh_arena_free(check->arena);
+    free(check);
+}
+
+/* ---- answers ---- */
+
+/* Rdata in canonical order, so that servers that rotate their answers agree. */
+static bh_err take_rdatas(struct bh_arena *arena, bh_str list, struct bh_seen *seen)
+{
+    struct bh_cur cur = bh_cur_make(list);
+    struct bh_rec_dns_rdata rdata;
+    bh_str *rdatas = bh_arena_array(arena, 64, sizeof(*rdatas));
+    size_t count = 0;
+    bh_err err;
+
+    if (!rdatas)
+        return BH_E_NOMEM;
+    while ((err = bh_rec_dns_rdata_next(&cur, &rdata)) == BH_MORE && count < 64) {
+        bh_str copy = bh_arena_dup(arena, rdata.rdata);
+        size_t at = count++;
+
+        if (!copy.p)
+            return BH_E_NOMEM;
+        for (; at > 0 && bh_str_cmp(rdatas[at - 1], copy) > 0; at--)
+            rdatas[at] = rdatas[at - 1];
+        rdatas[at] = copy;
+    }
+    seen->rdatas = rdatas;
+    seen->count = count;
+    return err == BH_DONE || count == 64 ? BH_OK : err;
+}
+
+static bool same_answer(const struct bh_seen *a, const struct bh_seen *b)
+{
+    if (a->status != b->status || a->count != b->count)
+        return false;
+    for (size_t i = 0; i < a->count; i++)
+        if (!bh_str_eq(a->rdatas[i], b->rdatas[i]))
+            return false;
+    return true;
+}
+
+static unsigned worth(enum bh_dns_status status)
+{
+    return status == BH_DNS_FOUND ? 3 : status == BH_DNS_NODATA ? 2 : status == BH_DNS_NXDOMAIN ? 1 : 0;
+}
+
+/* Several servers to one answer: what any of them found counts as found, and how many say so is kept. */
+static bh_err merge(struct bh_arena *arena, bh_str views, struct bh_seen *seen)
+{
+    struct bh_cur cur = bh_cur_make(views);
+    struct bh_rec_dns_server_view view;
+    bh_err err;
+
+    while ((err = bh_rec_dns_server_view_next(&cur, &view)) == BH_MORE) {
+        struct bh_seen one = {.status =
+                                  view.status <= BH_DNS_BADNAME ? (enum bh_dns_status)view.status : BH_DNS_TEMPFAIL};
+
+        if (take_rdatas(arena, view.rdatas, &one))
+            return BH_E_SYNTAX;
+        seen->servers++;
+        if (seen->servers > 1 && same_answer(seen, &one)) {
+            seen->agreeing++;
+        } else if (seen->servers == 1 || worth(one.status) > worth(seen->status)) {
+            seen->status = one.status;
+            seen->rdatas = one.rdatas;
+            seen->count = one.count;
+            seen->agreeing = 1;
+            seen->why = bh_arena_dup(arena, view.why);
+            seen->zone = bh_arena_dup(arena, view.zone);
+        }
+    }
+    return err == BH_DONE ? BH_OK : err;
+}
+
+static void next_step(struct check *check);
+
+static void on_answer(void *ctx, bh_err err, const struct bh_msg_dns_ask_reply *reply)
+{
+    struct question *question = ctx;
+    struct check *check = question->check;
+    struct bh_seen *seen = &check->seen[question->at];
+
+    if (!err)
+        err = merge(check->arena, reply->views, seen);
+    if (err || !seen->servers) {
+        seen->status = BH_DNS_TEMPFAIL;
+        seen->why = err ? bh_str_c(bh_err_text(err)) : BH_STR("no name server could be found");
+    }
+    check->pending--;
+    if (!check->pending && !check->asking)
+        next_step(check);
+}
+
+/* ---- questions ---- */
+
+static void ask(struct check *check, const struct bh_check_question *wanted)
+{
+    struct bh_controld *core = check->core;
+    struct bh_msg_dns_ask message = {wanted->name, wanted->type, wanted->direct};
+    struct question *question;
+    struct bh_seen *seen;
+
+    if (check->seen_count == SEEN_MAX)
+        return;
+    seen = &check->seen[check->seen_count];
+    *seen = (struct bh_seen){.name = wanted->name,
+                             .type = wanted->type,
+                             .direct = wanted->direct,
+                             .status = BH_DNS_TEMPFAIL,
+                             .why = BH_STR("not asked yet")};
+    question = bh_arena_alloc(check->arena, sizeof(*question));
+    if (!question)
+        return;
+    *question = (struct question){check, check->seen_count++};
+    check->pending++;
+    if (core->out->ask_dns(core->out_ctx, &message, on_answer, question)) {
+        seen->why = BH_STR("the steward is not running");
+        check->pending--;
+    }
+}
+
+static bh_err ask_round(struct check *check)
+{
+    struct bh_check_question *questions;
+    size_t count;
+    bh_err err = bh_check_questions(check->arena, &check->core->platform, &check->view, check->round, check->seen,
+                                    check->seen_count, &questions, &count);
+
+    if (err)
+        return err;
+    check->asking = true;
+    for (size_t i = 0; i < count; i++)
+        ask(check, &questions[i]);
+    check->asking = false;
+    return BH_OK;
+}
+
+/* ---- the outcome ---- */
+
+static bh_err store_policies(struct check *check, const struct bh_check_result *result)
+{
+    struct bh_store *store = check->core->store;
+    bh_err err = bh_domain_policy_clear(store, check->domain);
+
+    for (size_t i = 0; !err && i < result->policy_count; i++)
+        err = bh_domain_policy_insert(store, check->domain, result->policies[i].at, result->policies[i].record);
+    return err;
+}
+
+/* The customer's records at the parent say whose zone of this name is asked for. */
+static bh_err claim_zone(struct check *check, const struct bh_check_result *result)
+{
+    struct bh_controld *core = check->core;
+    int64_t holder;
+    bh_err err;
+
+    if (!bh_domain_has_zone(&check->view.domain) || !result->all_required)
+        return BH_OK;
+    err = bh_domain_zone_holder(core->store, check->view.domain.name, &holder);
+    if (err || holder == check->domain)
+        return err;
+    err = bh_domain_hold_zone(core->store, check->view.domain.name, check->domain);
+    if (!err)
+        bh_publish_domain(core, &check->view.domain);
+    return err;
+}
+
+static bh_err write_outcome(struct check *check, const struct bh_check_result *result,
+                            const struct bh_domain_outcome *outcome, bool is_news)
+{
+    struct bh_store *store = check->core->store;
+    bool some_policy_unknown = false;
+    bh_err err;
+
+    for (size_t i = 0; i < check->seen_count; i++)
+        if (check->seen[i].status == BH_DNS_TEMPFAIL && bh_str_starts(check->seen[i].name, BH_STR("_dmarc.")))
+            some_policy_unknown = true;
+    bh_store_begin(store);
+    err = bh_domain_update_outcome(store, check->domain, outcome);
+    if (!err && is_news)
+        err = bh_domain_check_insert(store, check->domain, outcome->checked_at, outcome);
+    if (!err)
+        err = bh_from_domain_replace(store, check->domain, check->view.domain.name, outcome->zone_apex);
+    if (!err && !some_policy_unknown)
+        err = store_policies(check, result);
+    if (!err)
+        err = claim_zone(check, result);
+    if (err) {
+        bh_store_rollback(store);
+        return err;
+    }
+    return bh_store_commit_wait(store);
+}
+
+/* An apex opens names above the domain, so it counts only when the records with our token stand in that zone. */
+static bh_str proven_apex(const struct check *check, const struct bh_check_result *result)
+{
+    return result->all_required && result->zone_apex.n ? result->zone_apex : check->view.domain.zone_apex;
+}
+
+static bh_err conclude(struct check *check)
+{
+    struct bh_controld *core = check->core;
+    struct bh_domain *domain = &check->view.domain;
+    struct bh_check_result result;
+    struct bh_domain_standing standing;
+    struct bh_domain_outcome outcome;
+    uint64_t spread = bh_random_below(core->random, 1000);
+    bh_time_ms now = bh_controld_now(core);
+    bh_err err =
+        bh_check_evaluate(check->arena, &core->platform, &check->view, check->seen, check->seen_count, &result);
+
+    if (err)
+        return err;
+    standing = bh_domain_next(domain, &result, now, core->grace_ms);
+    outcome = (struct bh_domain_outcome){.state = standing.state,
+                                         .aligned = standing.aligned,
+                                         .zone_apex = proven_apex(check, &result),
+                                         .state_at = standing.state_at,
+                                         .checked_at = now,
+                                         .lost_at = standing.lost_at};
+    err = bh_domain_tries(core->store, check->domain, &outcome.tries);
+    if (err)
+        return err;
+    outcome.check_at = now + bh_check_again_in(&standing, (unsigned)outcome.tries, false, spread);
+    outcome.tries = standing.state == domain->state ? outcome.tries + 1 : 0;
+    outcome.report = bh_report_of_check(check->arena, &check->view, &result);
+    err =
+        write_outcome(check, &result, &outcome, standing.state != domain->state || standing.aligned != domain->aligned);
+    if (!err && standing.state != domain->state)
+        core->out->log(core->out_ctx, BH_LOG_INFO, bh_domain_state_name(standing.state), domain->name);
+    if (!err && (standing.state != domain->state || standing.aligned != domain->aligned))
+        bh_controld_changed(core);
+    return err;
+}
+
+static void next_step(struct check *check)
+{
+    bh_err err = BH_OK;
+
+    while (!err && !check->pending && check->round + 1 < BH_CHECK_ROUNDS) {
+        check->round++;
+        err = ask_round(check);
+    }
+    if (!err && check->pending)
+        return;
+    if (!err)
+        err = conclude(check);
+    if (err)
+        check->core->out->log(check->core->out_ctx, BH_LOG_ERROR, bh_err_text(err), check->view.domain.name);
+    end_check(check, err);
+}
+
+/* ---- starting ---- */
+
+static struct check *find_check(struct bh_controld *core, int64_t domain)
+{
+    BH_LIST_EACH (node, &core->checks)
+        if (CHECK_OF(node)->domain == domain)
+            return CHECK_OF(node);
+    return NULL;
+}
+
+static bh_err new_check(struct bh_controld *core, int64_t domain, struct check **ret_check)
+{
+    struct check *check = calloc(1, sizeof(*check));
+    bh_err err = BH_E_NOMEM;
+
+    if (!check)
+        return BH_E_NOMEM;
+    check->core = core;
+    check->domain = domain;
+    check->arena = bh_arena_new(ARENA_BYTES);
+    if (check->arena)
+        check->seen = bh_arena_array(check->arena, SEEN_MAX, sizeof(*check->seen));
+    if (check->seen)
+        err = bh_controld_view(core, check->arena, domain, false, &check->view);
+    if (err) {
+        bh_arena_free(check->arena);
+        free(check);
+        return err;
+    }
+    bh_list_push(&core->checks, &check->node);
+    core->check_count++;
+    *ret_check = check;
+    return BH_OK;
+}
+
+bh_err bh_check_domain(struct bh_controld *core, int64_t domain, bh_check_done *done, void *ctx)
+{
+    struct check *check = find_check(core, domain);
+    bool is_new = !check;
+    bh_err err = check ? BH_OK : new_check(core, domain, &check);
+
+    if (!err && done && check->waiter_count == WAITERS_MAX)
+        err = BH_E_LIMIT;
+    if (err)
+        return err;
+    if (done)
+        check->waiters[check->waiter_count++] = (struct waiter){done, ctx};
+    if (!is_new)
+        return BH_OK;
+    err = ask_round(check);
+    if (err || !check->pending) {
+        check->asking = false;
+        if (err)
+            end_check(check, err);
+        else
+            next_step(check);
+    }
+    return BH_OK;
+}
+
+void bh_check_forget(struct bh_controld *core, void *ctx)
+{
+    BH_LIST_EACH (node, &core->checks) {
+        struct check *check = CHECK_OF(node);
+        size_t kept = 0;
+
+        for (size_t i = 0; i < check->waiter_count; i++)
+            if (check->waiters[i].ctx != ctx)
+                check->waiters[kept++] = check->waiters[i];
+        check->waiter_count = kept;
+    }
+}
+
+struct due {
+    int64_t ids[RUNNING_MAX];
+    size_t count;
+};
+
+static bool add_due(void *ctx, const struct bh_domain *domain)
+{
+    struct due *due = ctx;
+
+    due->ids[due->count++] = domain->id;
+    return due->count < RUNNING_MAX;
+}
+
+void bh_controld_wake(struct bh_controld *core)
+{
+    struct due due = {.count = 0};
+    bh_time_ms now = bh_controld_now(core), next = INT64_MAX;
+    size_t room = core->check_count < RUNNING_MAX ? RUNNING_MAX - core->check_count : 0;
+    bh_err err = room ? bh_domain_list_due(core->store, now, (int64_t)room, add_due, &due) : BH_OK;
+
+    for (size_t i = 0; !err && i < due.count; i++)
+        if (!find_check(core, due.ids[i]))
+            (void)!bh_check_domain(core, due.ids[i], NULL, NULL);
+    if (!err)
+        err = bh_domain_next_due(core->store, &next);
+    if (err)
+        core->out->log(core->out_ctx, BH_LOG_ERROR, "cannot find the domains to check",
+                       bh_str_c(bh_store_error(core->store)));
+    if (next - now > IDLE_MS)
+        next = now + IDLE_MS;
+    core->out->wake(core->out_ctx, next - now < 1000 ? 1000 : next - now);
+}
+
+void bh_check_free(struct bh_controld *core)
+{
+    /* Answers that are still on their way are ended by the connections before this is called. */
+    for (struct bh_list *node; (node = bh_list_first(&core->checks));) {
+        CHECK_OF(node)->waiter_count = 0;
+        end_check(CHECK_OF(node), BH_E_CLOSED);
+    }
+}

@@ -1,0 +1,180 @@
+/* cmd_message.c: submitting a message from the command line (later the API): the same checks as at the SMTP door, the
+ * same question whether the customer may send in this name, the same submit to queued. The message comes as a file
+ * descriptor of a file that nobody else writes. */
+#include "command.h"
+#include "mail/check.h"
+#include "report.h"
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { RECIPIENTS_MAX = 1000, ADDRESS_MAX = 320 };
+
+struct sending {
+    struct bh_command *command;
+    struct bh_customer customer;
+    bh_str message; /* in the command's arena, as all else */
+    struct bh_check_facts facts;
+    bh_str recipients; /* records */
+    size_t recipient_count;
+};
+
+static bh_err read_message(struct sending *sending)
+{
+    struct stat status;
+    char *room;
+    size_t size;
+
+    if (sending->command->fd < 0 || fstat(sending->command->fd, &status) != 0 || !S_ISREG(status.st_mode))
+        return BH_E_INVALID;
+    if (status.st_size <= 0 || (uint64_t)status.st_size > sending->command->core->message_size_max)
+        return BH_E_LIMIT;
+    size = (size_t)status.st_size;
+    room = bh_arena_alloc(sending->command->arena, size);
+    if (!room)
+        return BH_E_NOMEM;
+    for (size_t done = 0; done < size;) {
+        ssize_t got = pread(sending->command->fd, room + done, size - done, (off_t)done);
+
+        if (got <= 0)
+            return BH_E_IO;
+        done += (size_t)got;
+    }
+    sending->message = bh_str_of(room, size);
+    return BH_OK;
+}
+
+/* The first argument that is no address; p == NULL where all are. */
+static bh_str put_recipients(struct sending *sending, struct bh_buf *records)
+{
+    const json_t *list = json_object_get(sending->command->args, "to");
+
+    for (size_t i = 0; i < json_array_size(list) && i <= RECIPIENTS_MAX; i++) {
+        const json_t *item = json_array_get(list, i);
+        bh_str address = bh_str_of(json_string_value(item), json_string_length(item));
+        size_t at = bh_str_rfind(address, '@');
+
+        if (!address.p || at == 0 || at + 1 >= address.n || address.n > ADDRESS_MAX)
+            return address.p ? address : BH_STR("?");
+        bh_rec_recipient_put(records, &(struct bh_rec_recipient){address, BH_STR(""), BH_STR("")});
+        sending->recipient_count++;
+    }
+    return (bh_str){NULL, 0};
+}
+
+static bool take_recipients(struct sending *sending)
+{
+    struct bh_buf records = bh_buf_make(1 << 19);
+    bh_str wrong = put_recipients(sending, &records);
+    bool fits = !bh_buf_err(&records) && sending->recipient_count && sending->recipient_count <= RECIPIENTS_MAX;
+
+    if (fits)
+        sending->recipients = bh_arena_dup(sending->command->arena, bh_buf_view(&records));
+    bh_buf_free(&records);
+    if (wrong.p)
+        bh_command_fail(sending->command, "invalid", "Write it like user@example.net", "\"%.*s\" is not an address",
+                        BH_FMT(wrong));
+    else if (!fits || !sending->recipients.p)
+        bh_command_fail(sending->command, "invalid", "Give --to at least once", "a message needs 1 to %d recipients",
+                        RECIPIENTS_MAX);
+    return !wrong.p && fits && sending->recipients.p;
+}
+
+static void refuse(struct sending *sending, unsigned code, bh_str enhanced, bh_str reason, bh_str fix)
+{
+    bh_str fix_text = bh_arena_printf(sending->command->arena, "%.*s", BH_FMT(fix));
+
+    bh_command_fail(sending->command, "refused", fix_text.p ? fix_text.p : "", "%u %.*s %.*s", code, BH_FMT(enhanced),
+                    BH_FMT(reason));
+}
+
+static bool check_message(struct sending *sending)
+{
+    struct bh_check_verdict verdict;
+    bh_err err = read_message(sending);
+
+    if (err) {
+        bh_command_fail(sending->command, err == BH_E_LIMIT ? "limit" : "invalid", NULL,
+                        "the message cannot be read: %s", bh_err_text(err));
+        return false;
+    }
+    bh_check_message(sending->command->arena, NULL, sending->message, &sending->facts, &verdict);
+    if (verdict.rule == BH_CHECK_OK)
+        return true;
+    refuse(sending, verdict.code, bh_str_c(verdict.enhanced), verdict.reason, verdict.fix);
+    return false;
+}
+
+static void on_submitted(void *ctx, bh_err err, const struct bh_msg_submit_reply *reply)
+{
+    struct sending *sending = ctx;
+    struct bh_command *command = sending->command;
+
+    if (err)
+        bh_command_fail_err(command, err, "the queue did not take the message");
+    else if (!reply->ok)
+        refuse(sending, reply->code, reply->enhanced, reply->reason, BH_STR("Try again later"));
+    else
+        bh_command_done(command,
+                        json_pack("{s:o, s:I}", "id", json_sprintf("%llu", (unsigned long long)reply->message_id),
+                                  "recipients", (json_int_t)sending->recipient_count));
+}
+
+static void submit(struct sending *sending, const struct bh_msg_may_send_reply *may, bh_str header_from,
+                   bh_str from_domain)
+{
+    struct bh_command *command = sending->command;
+    bh_str mail_from = bh_command_str(command, "mail_from");
+    struct bh_msg_submit message = {.customer_id = (uint32_t)sending->customer.id,
+                                    .domain_id = may->domain_id,
+                                    .destination = BH_TO_WORLD,
+                                    .eight_bit = sending->facts.body_8bit,
+                                    .smtputf8 = sending->facts.header_8bit,
+                                    .header_from = header_from,
+                                    .from_domain = from_domain,
+                                    .mail_from = mail_from.p ? mail_from : header_from,
+                                    .envid = {"", 0},
+                                    .client = BH_STR("local"),
+                                    .helo = {"", 0},
+                                    .protocol = BH_STR("LOCAL"),
+                                    .recipients = sending->recipients,
+                                    .size = sending->message.n,
+                                    .body = {"", 0}};
+    bh_err err = command->core->out->submit(command->core->out_ctx, &message, command->fd, on_submitted, sending);
+
+    if (err)
+        bh_command_fail_err(command, err, "the queue cannot be asked");
+}
+
+static void gate(struct sending *sending)
+{
+    struct bh_command *command = sending->command;
+    const struct bh_author *author = &sending->facts.author;
+    struct bh_msg_may_send ask = {(uint32_t)sending->customer.id, author->address, {"", 0}};
+    struct bh_msg_may_send_reply may;
+
+    if (bh_domain_a_labels(command->arena, author->domain, &ask.from_domain)) {
+        refuse(sending, 550, BH_STR("5.1.7"), BH_STR("the domain in From is not a domain name"), BH_STR(""));
+        return;
+    }
+    bh_lookup_may_send(command->core, command->arena, &ask, &may);
+    if (may.allowed)
+        submit(sending, &may, ask.header_from, ask.from_domain);
+    else
+        refuse(sending, may.code, may.enhanced, may.reason, may.fix);
+}
+
+void bh_message_send(struct bh_command *command)
+{
+    static const char *const known[] = {"customer", "to", "mail_from", NULL};
+    struct sending *sending = bh_arena_alloc(command->arena, sizeof(*sending));
+
+    if (!sending) {
+        bh_command_fail_err(command, BH_E_NOMEM, "cannot send");
+        return;
+    }
+    sending->command = command;
+    if (!bh_command_knows(command, known) || !bh_command_customer(command, "customer", &sending->customer))
+        return;
+    if (take_recipients(sending) && check_message(sending))
+        gate(sending);
+}

@@ -1,0 +1,253 @@
+/* command.c: the table of commands, their arguments and answers. See command.h. */
+#include "command.h"
+#include <stdarg.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+struct command_row {
+    const char *noun;
+    const char *verb;
+    bh_command_verb *run; /* NULL: queued executes it */
+};
+
+static const struct command_row rows[] = {
+    {"customer", "add", bh_customer_add},
+    {"customer", "list", bh_customers},
+    {"customer", "show", bh_customer_show},
+    {"credential", "add", bh_credential_add},
+    {"credential", "list", bh_credentials},
+    {"credential", "revoke", bh_credential_revoked},
+    {"domain", "add", bh_domain_add},
+    {"domain", "list", bh_domains},
+    {"domain", "show", bh_domain_show},
+    {"domain", "zone", bh_domain_zone},
+    {"domain", "check", bh_domain_checked},
+    {"domain", "checks", bh_domain_checks},
+    {"dkim", "import", bh_dkim_import},
+    {"message", "send", bh_message_send},
+    {"queue", "list", NULL},
+    {"queue", "show", NULL},
+    {"queue", "retry", NULL},
+    {"queue", "drop", NULL},
+    {"message", "show", NULL},
+    {"event", "list", NULL},
+};
+
+/* ---- answers ---- */
+
+static void end_command(struct bh_command *command, json_t *answer)
+{
+    void (*answered)(void *ctx, json_t *answer) = command->answered;
+    void *ctx = command->ctx;
+
+    if (command->fd >= 0)
+        (void)close(command->fd);
+    json_decref(command->request);
+    bh_arena_free(command->arena);
+    free(command);
+    answered(ctx, answer);
+}
+
+void bh_command_done(struct bh_command *command, json_t *result)
+{
+    end_command(command, json_pack("{s:b, s:o}", "ok", 1, "result", result ? result : json_null()));
+}
+
+static json_t *failure(const char *code, const char *detail, const char *fix)
+{
+    return json_pack("{s:b, s:{s:s, s:s, s:s}}", "ok", 0, "error", "code", code, "detail", detail, "fix",
+                     fix ? fix : "");
+}
+
+void bh_command_fail(struct bh_command *command, const char *code, const char *fix, const char *format, ...)
+{
+    struct bh_buf text = bh_buf_make(2000);
+    json_t *answer;
+    va_list args;
+
+    va_start(args, format);
+    bh_buf_vprintf(&text, format, args);
+    va_end(args);
+    bh_buf_char(&text, '\0');
+    answer = failure(code, bh_buf_err(&text) ? "?" : text.p, fix);
+    if (!answer) /* a stranger's bytes in the text */
+        answer = failure(code, "the request is not valid", fix);
+    bh_buf_free(&text);
+    end_command(command, answer);
+}
+
+void bh_command_fail_err(struct bh_command *command, bh_err err, const char *doing)
+{
+    enum bh_err_class class = bh_err_class(err);
+
+    if (class == BH_CLASS_TEMP)
+        bh_command_fail(command, "temporary", "Try again in a moment", "%s: %s", doing, bh_err_text(err));
+    else if (err == BH_E_EXISTS)
+        bh_command_fail(command, "exists", NULL, "%s: it exists already", doing);
+    else
+        bh_command_fail(command, err == BH_E_NOT_FOUND ? "not_found" : "failed", NULL, "%s: %s", doing,
+                        bh_err_text(err));
+}
+
+/* ---- arguments ---- */
+
+bh_str bh_command_str(const struct bh_command *command, const char *name)
+{
+    const json_t *value = json_object_get(command->args, name);
+
+    if (!json_is_string(value))
+        return (bh_str){NULL, 0};
+    return bh_str_of(json_string_value(value), json_string_length(value));
+}
+
+bh_str bh_command_need(struct bh_command *command, const char *name)
+{
+    bh_str value = bh_command_str(command, name);
+
+    if (!value.p)
+        bh_command_fail(command, "invalid", NULL, "\"%s\" is missing", name);
+    return value;
+}
+
+int64_t bh_command_int(const struct bh_command *command, const char *name, int64_t otherwise)
+{
+    const json_t *value = json_object_get(command->args, name);
+
+    return json_is_integer(value) ? json_integer_value(value) : otherwise;
+}
+
+bool bh_command_knows(struct bh_command *command, const char *const *names)
+{
+    void *it = json_object_iter((json_t *)(uintptr_t)command->args);
+
+    for (; it; it = json_object_iter_next((json_t *)(uintptr_t)command->args, it)) {
+        const char *const *known = names;
+
+        while (*known && strcmp(*known, json_object_iter_key(it)) != 0)
+            known++;
+        if (!*known) {
+            bh_command_fail(command, "invalid", NULL, "\"%s\" is not an argument of this command",
+                            json_object_iter_key(it));
+            return false;
+        }
+    }
+    return true;
+}
+
+bool bh_command_customer(struct bh_command *command, const char *name, struct bh_customer *ret_customer)
+{
+    bh_str customer = bh_command_need(command, name);
+    bh_err err;
+
+    if (!customer.p)
+        return false;
+    err = bh_customer_by_name(command->core->store, command->arena, customer, ret_customer);
+    if (err == BH_E_NOT_FOUND)
+        bh_command_fail(command, "not_found", "behalf customer list shows them; behalf customer add makes one",
+                        "there is no customer %.*s", BH_FMT(customer));
+    else if (err)
+        bh_command_fail_err(command, err, "cannot read the customer");
+    return err == BH_OK;
+}
+
+bool bh_command_domain(struct bh_command *command, struct bh_domain *ret_domain)
+{
+    bh_str typed, name;
+    struct bh_customer customer = {.id = 0};
+    bh_err err;
+
+    if (bh_command_str(command, "customer").p && !bh_command_customer(command, "customer", &customer))
+        return false;
+    typed = bh_command_need(command, "domain");
+    if (!typed.p)
+        return false;
+    err = bh_domain_name_normalise(command->arena, typed, &name);
+    if (!err)
+        err = bh_domain_by_name(command->core->store, command->arena, name, customer.id, ret_domain);
+    if (err == BH_E_EXISTS)
+        bh_command_fail(command, "invalid", "Say --customer", "several customers have %.*s", BH_FMT(typed));
+    else if (err)
+        bh_command_fail(command, "not_found", "behalf domain list shows all", "there is no sending domain %.*s",
+                        BH_FMT(typed));
+    return err == BH_OK;
+}
+
+/* ---- running ---- */
+
+static void on_queue_answer(void *ctx, bh_err err, bh_str json)
+{
+    struct bh_command *command = ctx;
+    json_t *answer;
+
+    if (err) {
+        bh_command_fail_err(command, err, "the queue did not answer");
+        return;
+    }
+    answer = json_loadb(json.p, json.n, JSON_REJECT_DUPLICATES, NULL);
+    if (!answer)
+        bh_command_fail(command, "failed", NULL, "the queue answered something that is not JSON");
+    else
+        end_command(command, answer);
+}
+
+static void forward(struct bh_command *command)
+{
+    char *text = json_dumps(command->request, JSON_COMPACT);
+    bh_err err = text ? command->core->out->ask_queue(command->core->out_ctx, bh_str_c(text), on_queue_answer, command)
+                      : BH_E_NOMEM;
+
+    free(text);
+    if (err)
+        bh_command_fail_err(command, err, "the queue cannot be asked");
+}
+
+static const struct command_row *find_row(const char *noun, const char *verb)
+{
+    for (size_t i = 0; noun && verb && i < sizeof(rows) / sizeof(rows[0]); i++)
+        if (strcmp(rows[i].noun, noun) == 0 && strcmp(rows[i].verb, verb) == 0)
+            return &rows[i];
+    return NULL;
+}
+
+static struct bh_command *new_command(struct bh_controld *core, bh_str json)
+{
+    struct bh_command *command = calloc(1, sizeof(*command));
+
+    if (!command)
+        return NULL;
+    command->core = core;
+    command->arena = bh_arena_new(BH_COMMAND_ARENA_BYTES);
+    command->request = json_loadb(json.p, json.n, JSON_REJECT_DUPLICATES, NULL);
+    command->args = json_object_get(command->request, "args");
+    if (!command->arena) {
+        json_decref(command->request);
+        free(command);
+        return NULL;
+    }
+    return command;
+}
+
+void bh_command_run(struct bh_controld *core, bh_str json, int fd, void (*answered)(void *ctx, json_t *answer),
+                    void *ctx)
+{
+    struct bh_command *command = new_command(core, json);
+    const struct command_row *row;
+
+    if (!command) {
+        if (fd >= 0)
+            (void)close(fd);
+        answered(ctx, failure("temporary", "out of memory", "Try again"));
+        return;
+    }
+    command->fd = fd;
+    command->answered = answered;
+    command->ctx = ctx;
+    row = find_row(json_string_value(json_object_get(command->request, "noun")),
+                   json_string_value(json_object_get(command->request, "verb")));
+    if (!row)
+        bh_command_fail(command, "invalid", NULL, "no such command");
+    else if (row->run)
+        row->run(command);
+    else
+        forward(command);
+}

@@ -1,0 +1,56 @@
+/* command.h: the commands on customers, domains, credentials, messages: what the CLI says through the control socket
+ * and what the HTTP API will say. One table (command.c), one file per noun.
+ *
+ * A request is {"noun": …, "verb": …, "args": {…}}; the answer {"ok": true, "result": …} or {"ok": false, "error":
+ * {"code", "detail", "fix"}}. A command answers exactly once, at once or later, and is gone then. Unknown arguments are
+ * refused by name. */
+#ifndef BH_CONTROLD_COMMAND_H
+#define BH_CONTROLD_COMMAND_H
+
+#include "core.h"
+
+struct bh_command {
+    struct bh_controld *core;
+    struct bh_arena *arena; /* its own */
+    json_t *request;
+    const json_t *args;
+    int fd;                                      /* -1: none came with it; owned */
+    void (*answered)(void *ctx, json_t *answer); /* takes the reference */
+    void *ctx;
+};
+
+enum { BH_COMMAND_ARENA_BYTES = 32 << 20 };
+
+/* Runs the command in `json`. `fd` (or -1) is taken over. `answered` is called once, perhaps before this returns. */
+void bh_command_run(struct bh_controld *core, bh_str json, int fd, void (*answered)(void *ctx, json_t *answer),
+                    void *ctx);
+
+/* ---- for the files of nouns ---- */
+
+/* Each ends the command. `result` is a new reference; NULL becomes null. */
+void bh_command_done(struct bh_command *command, json_t *result);
+void bh_command_fail(struct bh_command *command, const char *code, const char *fix, const char *format, ...)
+    BH_PRINTF(4, 5);
+/* For errors of the store and other roles: "temporary", "not_found" … by class. */
+void bh_command_fail_err(struct bh_command *command, bh_err err, const char *doing);
+
+/* A string argument; {NULL, 0} where there is none. */
+bh_str bh_command_str(const struct bh_command *command, const char *name);
+/* The same, but its absence has ended the command: then p is NULL. */
+bh_str bh_command_need(struct bh_command *command, const char *name);
+int64_t bh_command_int(const struct bh_command *command, const char *name, int64_t otherwise);
+/* False after ending the command: an argument is not in the list (NULL ends). */
+bool bh_command_knows(struct bh_command *command, const char *const *names);
+/* The customer of argument `name`; false after ending the command. */
+bool bh_command_customer(struct bh_command *command, const char *name, struct bh_customer *ret_customer);
+/* The domain of argument "domain", of "customer" where that is given; false after ending the command. */
+bool bh_command_domain(struct bh_command *command, struct bh_domain *ret_domain);
+
+typedef void bh_command_verb(struct bh_command *command);
+bh_command_verb bh_customer_add, bh_customer_show, bh_customers;
+bh_command_verb bh_credential_add, bh_credential_revoked, bh_credentials;
+bh_command_verb bh_domain_add, bh_domains, bh_domain_show, bh_domain_zone, bh_domain_checked, bh_domain_checks;
+bh_command_verb bh_dkim_import;
+bh_command_verb bh_message_send;
+
+#endif

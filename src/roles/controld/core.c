@@ -1,0 +1,127 @@
+/* core.c: see core.h. */
+#include "core.h"
+
+enum { PLATFORM_ARENA_BYTES = 1 << 20, GRACE_MS = 72 * 3600 * 1000 };
+
+static const char platform_customer[] = "platform";
+
+bh_err bh_controld_view(struct bh_controld *core, struct bh_arena *arena, int64_t domain, bool with_sealed,
+                        struct bh_domain_view *ret_view)
+{
+    struct bh_domain_view view = {0};
+    struct bh_key *keys;
+    bh_err err = bh_domain_by_id(core->store, arena, domain, &view.domain);
+
+    if (!err)
+        err = bh_key_list(core->store, arena, domain, with_sealed, &keys, &view.key_count);
+    if (err)
+        return err;
+    view.keys = keys;
+    *ret_view = view;
+    return BH_OK;
+}
+
+void bh_controld_changed(struct bh_controld *core)
+{
+    char text[24];
+
+    core->version++;
+    (void)snprintf(text, sizeof(text), "%llu", (unsigned long long)core->version);
+    if (bh_setting_set(core->store, BH_STR("version"), bh_str_c(text)))
+        core->out->log(core->out_ctx, BH_LOG_ERROR, "cannot store the version", bh_str_c(bh_store_error(core->store)));
+    core->out->settle(core->out_ctx);
+}
+
+void bh_controld_settle(struct bh_controld *core)
+{
+    bh_publish_settle(core);
+    core->out->version(core->out_ctx, core->version);
+}
+
+static bh_err read_counters(struct bh_controld *core, struct bh_arena *arena)
+{
+    bh_str text;
+    int64_t next;
+    bh_err err = bh_setting_get(core->store, arena, BH_STR("version"), &text);
+
+    if (!err)
+        err = bh_str_to_u64(text, INT64_MAX, &core->version);
+    else if (err == BH_E_NOT_FOUND)
+        err = BH_OK;
+    if (!err)
+        err = bh_key_next_id(core->store, &next);
+    if (err)
+        return err;
+    core->next_key_id = (uint64_t)next;
+    core->version++; /* whoever cached from an earlier process asks again */
+    return BH_OK;
+}
+
+static bh_err insert_platform(struct bh_controld *core, int64_t customer)
+{
+    struct bh_domain domain = {.customer_id = customer,
+                               .name = core->platform.domain,
+                               .approach = BH_APPROACH_PLATFORM,
+                               .token = bh_token_new(core->random),
+                               .labels = {BH_STR("bounce"), BH_STR("link"), BH_STR("img"), BH_STR("bh")},
+                               .zone_apex = {"", 0},
+                               .dmarc_policy = {"", 0},
+                               .created_at = bh_controld_now(core)};
+    int64_t id = 0;
+    bh_str bounce;
+    struct bh_arena *arena = bh_arena_new(4096);
+    bh_err err;
+
+    bounce = bh_arena_printf(arena, "bounce.%.*s", BH_FMT(core->platform.domain));
+    bh_store_begin(core->store);
+    err = bh_domain_insert(core->store, &domain, false, &id);
+    if (!err)
+        err = bh_from_domain_replace(core->store, id, domain.name, domain.zone_apex);
+    if (!err)
+        err = bh_bounce_domain_replace(core->store, id, bounce);
+    bh_arena_free(arena);
+    if (err) {
+        bh_store_rollback(core->store);
+        return err;
+    }
+    return bh_store_commit_wait(core->store);
+}
+
+static bh_err make_platform(struct bh_controld *core, struct bh_arena *arena)
+{
+    bh_str name = bh_str_c(platform_customer);
+    struct bh_customer customer;
+    struct bh_domain domain;
+    bh_err err = bh_customer_by_name(core->store, arena, name, &customer);
+
+    if (err == BH_E_NOT_FOUND)
+        err = bh_customer_insert(core->store, name, bh_controld_now(core), &customer.id);
+    if (err)
+        return err;
+    err = bh_domain_by_name(core->store, arena, core->platform.domain, customer.id, &domain);
+    return err == BH_E_NOT_FOUND ? insert_platform(core, customer.id) : err;
+}
+
+bh_err bh_controld_start(struct bh_controld *core)
+{
+    struct bh_arena *arena = bh_arena_new(PLATFORM_ARENA_BYTES);
+    bh_err err;
+
+    bh_list_init(&core->dirty);
+    bh_list_init(&core->checks);
+    if (!core->grace_ms)
+        core->grace_ms = GRACE_MS;
+    if (!arena)
+        return BH_E_NOMEM;
+    err = read_counters(core, arena);
+    if (!err)
+        err = make_platform(core, arena);
+    bh_arena_free(arena);
+    return err;
+}
+
+void bh_controld_stop(struct bh_controld *core)
+{
+    bh_check_free(core);
+    bh_publish_free(core);
+}

@@ -1,0 +1,126 @@
+/* core.h: controld without its connections: the state of customers and domains, and everything that is done to it.
+ *
+ * The core owns control.db through `store` and gives orders to other roles through `out`, a table of functions; the
+ * clock and randomness come from outside. So a test drives it with an in-memory store and a table of its own, and
+ * main.c puts it on IPC. Everything runs on one thread; calls into `out` may complete at once or later. */
+#ifndef BH_CONTROLD_CORE_H
+#define BH_CONTROLD_CORE_H
+
+#include "base/list.h"
+#include "base/log.h"
+#include "base/random.h"
+#include "domain/zones.h"
+#include "roles/messages.h"
+#include "store/control.h"
+#include <behalf/psl.h>
+#include <jansson.h>
+
+struct bh_controld;
+
+/* What keyd is asked to make or to take over. */
+struct bh_key_order {
+    uint8_t algorithm; /* enum bh_key_algorithm */
+    uint32_t customer_id;
+    uint64_t key_id;
+    bh_str domain;
+    bh_str selector;
+    int fd; /* -1: generate; else import from there, not owned */
+};
+typedef void bh_key_done(void *ctx, bh_err err, const struct bh_msg_key_reply *reply);
+typedef void bh_dns_asked(void *ctx, bh_err err, const struct bh_msg_dns_ask_reply *reply);
+typedef void bh_json_done(void *ctx, bh_err err, bh_str json);
+typedef void bh_submit_done(void *ctx, bh_err err, const struct bh_msg_submit_reply *reply);
+
+/* Orders. Where there is a `done`, it is called exactly once unless the function returns an error. */
+struct bh_controld_out {
+    bh_err (*make_key)(void *ctx, const struct bh_key_order *order, bh_key_done *done, void *done_ctx);
+    bh_err (*ask_dns)(void *ctx, const struct bh_msg_dns_ask *ask, bh_dns_asked *done, void *done_ctx);
+    bh_err (*ask_queue)(void *ctx, bh_str json, bh_json_done *done, void *done_ctx);
+    /* `fd` holds the message, `submit->size` bytes; not owned. */
+    bh_err (*submit)(void *ctx, const struct bh_msg_submit *submit, int fd, bh_submit_done *done, void *done_ctx);
+    void (*zone)(void *ctx, const struct bh_zone *zone); /* to every dnsd */
+    void (*zone_remove)(void *ctx, bh_str name);         /* to every dnsd */
+    void (*zones_commit)(void *ctx, uint64_t version, bool whole);
+    void (*version)(void *ctx, uint64_t version); /* to all who cache look-ups */
+    void (*wake)(void *ctx, int64_t in_ms);       /* call bh_controld_wake then, replaces an earlier order */
+    void (*settle)(void *ctx);                    /* call bh_controld_settle at the end of this turn */
+    void (*log)(void *ctx, enum bh_log_level level, const char *text, bh_str subject);
+};
+
+struct bh_controld {
+    struct bh_store *store;
+    struct bh_random *random;
+    const struct bh_suffixes *suffixes; /* the public suffix list */
+    struct bh_platform platform;        /* views of the configuration */
+    const struct bh_controld_out *out;
+    void *out_ctx;
+    bh_time_ms (*clock)(void *ctx); /* with out_ctx */
+    int64_t grace_ms;
+    uint64_t message_size_max;
+
+    uint64_t version; /* of all look-ups; grows with every change */
+    uint64_t next_key_id;
+    uint32_t serial;
+    struct bh_list dirty;  /* zones to build and push (publish.c) */
+    struct bh_list checks; /* running (checker.c) */
+    size_t check_count;
+    bool making_keys; /* platform_keys.c is at it */
+};
+
+/* Prepares the rest of a core whose first block of members is filled in: reads counters, makes the platform's own
+ * customer and domain where they are missing. The store's errors. */
+BH_MUST bh_err bh_controld_start(struct bh_controld *core);
+/* Ends running checks without writing. */
+void bh_controld_stop(struct bh_controld *core);
+
+static inline bh_time_ms bh_controld_now(const struct bh_controld *core)
+{
+    return core->clock(core->out_ctx);
+}
+
+/* ---- for the files of this folder ---- */
+
+/* Everything known about a domain: with its keys, in the arena. */
+BH_MUST bh_err bh_controld_view(struct bh_controld *core, struct bh_arena *arena, int64_t domain, bool with_sealed,
+                                struct bh_domain_view *ret_view);
+/* What was cached elsewhere is old now. */
+void bh_controld_changed(struct bh_controld *core);
+/* At the end of a turn: pushes zones and the version. */
+void bh_controld_settle(struct bh_controld *core);
+
+/* platform_keys.c: makes the keys that the platform's own domain lacks; called when keyd is there. */
+void bh_controld_need_keys(struct bh_controld *core);
+
+/* publish.c: zones. */
+void bh_publish_domain(struct bh_controld *core, const struct bh_domain *domain); /* its zones are old */
+void bh_publish_platform(struct bh_controld *core);
+void bh_publish_removed(struct bh_controld *core, bh_str zone);
+/* Builds and pushes what is old. */
+void bh_publish_settle(struct bh_controld *core);
+/* Everything, for a dnsd that has just come up: calls `zone` with each, in an arena that is reset after it. */
+BH_MUST bh_err bh_publish_all(struct bh_controld *core, void (*zone)(void *ctx, const struct bh_zone *zone), void *ctx);
+void bh_publish_free(struct bh_controld *core);
+
+/* checker.c: verification. */
+typedef void bh_check_done(void *ctx, bh_err err);
+/* Checks a domain now, or joins the check that is running. `done` may be NULL; the outcome is in the store. */
+BH_MUST bh_err bh_check_domain(struct bh_controld *core, int64_t domain, bh_check_done *done, void *ctx);
+/* `done` will not be called for this ctx. */
+void bh_check_forget(struct bh_controld *core, void *ctx);
+/* Starts what is due and orders the next wake. */
+void bh_controld_wake(struct bh_controld *core);
+void bh_check_free(struct bh_controld *core);
+
+/* lookup.c: answers for smtpd and queued. Views live in the arena. */
+void bh_lookup_login(struct bh_controld *core, struct bh_arena *arena, const struct bh_msg_login *ask,
+                     struct bh_msg_login_reply *ret_reply);
+void bh_lookup_customer(struct bh_controld *core, struct bh_arena *arena, const struct bh_msg_customer *ask,
+                        struct bh_msg_login_reply *ret_reply);
+void bh_lookup_may_send(struct bh_controld *core, struct bh_arena *arena, const struct bh_msg_may_send *ask,
+                        struct bh_msg_may_send_reply *ret_reply);
+void bh_lookup_bounce_domain(struct bh_controld *core, struct bh_arena *arena, const struct bh_msg_bounce_domain *ask,
+                             struct bh_msg_bounce_domain_reply *ret_reply);
+void bh_lookup_identity(struct bh_controld *core, struct bh_arena *arena, const struct bh_msg_identity *ask,
+                        struct bh_msg_identity_reply *ret_reply);
+
+#endif

@@ -1,0 +1,244 @@
+/* lookup.c: answers that let mail in and out. Each carries the version under which it may be cached.
+ *
+ * May a customer send in a name? mail/identity.h decides; here the facts are gathered: the customer's domains that open
+ * the name, what the last check proved about each, and the DMARC records that it saw. The same for submission and, with
+ * the keys, for each departure. */
+#include "core.h"
+#include "mail/identity.h"
+
+enum { CANDIDATES_MAX = 16, POLICIES_MAX = 16 };
+
+/* ---- who is it ---- */
+
+void bh_lookup_login(struct bh_controld *core, struct bh_arena *arena, const struct bh_msg_login *ask,
+                     struct bh_msg_login_reply *ret_reply)
+{
+    struct bh_credential credential;
+    bh_err err = bh_credential_by_username(core->store, arena, ask->username, &credential);
+
+    *ret_reply = (struct bh_msg_login_reply){.version = core->version, .customer = BH_STR(""), .why = BH_STR("")};
+    if (err == BH_E_NOT_FOUND)
+        ret_reply->why = BH_STR("no such user");
+    else if (err)
+        ret_reply->why = bh_str_c(bh_err_text(err));
+    else if (!bh_str_eq_secret(credential.secret_hash, ask->secret_hash))
+        ret_reply->why = BH_STR("wrong password");
+    else if (credential.revoked_at)
+        ret_reply->why = BH_STR("credential is revoked");
+    else
+        *ret_reply = (struct bh_msg_login_reply){.ok = 1,
+                                                 .version = core->version,
+                                                 .customer_id = (uint32_t)credential.customer_id,
+                                                 .credential_id = (uint64_t)credential.id,
+                                                 .customer = credential.customer,
+                                                 .why = BH_STR("")};
+}
+
+void bh_lookup_customer(struct bh_controld *core, struct bh_arena *arena, const struct bh_msg_customer *ask,
+                        struct bh_msg_login_reply *ret_reply)
+{
+    struct bh_customer customer;
+    bh_err err = bh_customer_by_name(core->store, arena, ask->name, &customer);
+
+    *ret_reply = (struct bh_msg_login_reply){.version = core->version, .customer = BH_STR(""), .why = BH_STR("")};
+    if (err) {
+        ret_reply->why = err == BH_E_NOT_FOUND ? BH_STR("no such customer") : bh_str_c(bh_err_text(err));
+        return;
+    }
+    ret_reply->ok = 1;
+    ret_reply->customer_id = (uint32_t)customer.id;
+    ret_reply->customer = customer.name;
+}
+
+void bh_lookup_bounce_domain(struct bh_controld *core, struct bh_arena *arena, const struct bh_msg_bounce_domain *ask,
+                             struct bh_msg_bounce_domain_reply *ret_reply)
+{
+    int64_t domain, customer;
+    bh_str name = bh_str_lower(arena, ask->domain);
+
+    *ret_reply = (struct bh_msg_bounce_domain_reply){.version = core->version};
+    if (name.p && !bh_bounce_domain_owner(core->store, name, &domain, &customer)) {
+        ret_reply->ours = 1;
+        ret_reply->customer_id = (uint32_t)customer;
+    }
+}
+
+/* ---- may it send ---- */
+
+struct gathered {
+    struct bh_controld *core;
+    struct bh_arena *arena;
+    struct bh_send_domain domains[CANDIDATES_MAX];
+    struct bh_domain_view views[CANDIDATES_MAX];
+    size_t count;
+};
+
+struct policies {
+    struct bh_arena *arena;
+    struct bh_seen_policy *list;
+    size_t count;
+};
+
+static void add_policy(void *ctx, bh_str at, bh_str record)
+{
+    struct policies *policies = ctx;
+
+    if (policies->count < POLICIES_MAX)
+        policies->list[policies->count++] =
+            (struct bh_seen_policy){bh_arena_dup(policies->arena, at), bh_arena_dup(policies->arena, record)};
+}
+
+/* In a delegated zone we publish the records ourselves: no check need have seen them. */
+static void add_own_policy(struct gathered *gathered, const struct bh_domain *domain, struct policies *policies)
+{
+    if (bh_domain_has_zone(domain))
+        add_policy(policies, domain->name, bh_dmarc_record(gathered->arena, &gathered->core->platform, domain));
+}
+
+static bh_err gather_one(struct gathered *gathered, int64_t id)
+{
+    struct bh_domain_view *view = &gathered->views[gathered->count];
+    struct policies policies = {gathered->arena, NULL, 0};
+    struct bh_planned_identity planned;
+    bh_err err = bh_controld_view(gathered->core, gathered->arena, id, true, view);
+
+    policies.list = bh_arena_array(gathered->arena, POLICIES_MAX, sizeof(*policies.list));
+    if (!err && !policies.list)
+        err = BH_E_NOMEM;
+    if (!err)
+        err = bh_planned_identity(gathered->arena, &gathered->core->platform, view, &planned);
+    if (err)
+        return err;
+    add_own_policy(gathered, &view->domain, &policies);
+    err = bh_domain_policy_list(gathered->core->store, id, add_policy, &policies);
+    if (!err)
+        gathered->domains[gathered->count++] =
+            bh_send_domain_of(&view->domain, &planned, policies.list, policies.count);
+    return err;
+}
+
+static bh_err gather(struct gathered *gathered, int64_t customer, bh_str from)
+{
+    int64_t ids[CANDIDATES_MAX];
+    size_t count = 0;
+    bh_err err = bh_domains_for_from(gathered->core->store, customer, from, CANDIDATES_MAX, ids, &count);
+
+    if (!err && !count) /* none opens it: those below it make the refusal say why */
+        err = bh_domains_below(gathered->core->store, customer, from, CANDIDATES_MAX, ids, &count);
+    for (size_t i = 0; !err && i < count; i++)
+        err = gather_one(gathered, ids[i]);
+    return err;
+}
+
+static bh_err decide(struct gathered *gathered, int64_t customer, bh_str from, enum bh_identity_moment moment,
+                     struct bh_identity *ret_identity)
+{
+    struct bh_identity_request request = {
+        .header_from = from, .domains = gathered->domains, .suffixes = gathered->core->suffixes, .moment = moment};
+    bh_err err = gather(gathered, customer, from);
+
+    if (err)
+        return err;
+    request.domain_count = gathered->count;
+    bh_identity_decide(gathered->arena, &request, ret_identity);
+    return BH_OK;
+}
+
+void bh_lookup_may_send(struct bh_controld *core, struct bh_arena *arena, const struct bh_msg_may_send *ask,
+                        struct bh_msg_may_send_reply *ret_reply)
+{
+    struct gathered *gathered = bh_arena_alloc(arena, sizeof(*gathered));
+    struct bh_identity identity;
+    bh_err err = BH_E_NOMEM;
+
+    *ret_reply = (struct bh_msg_may_send_reply){.version = core->version,
+                                                .code = 451,
+                                                .enhanced = BH_STR("4.3.0"),
+                                                .reason = BH_STR("cannot look up the sending domain"),
+                                                .fix = BH_STR("try again")};
+    if (gathered) {
+        *gathered = (struct gathered){.core = core, .arena = arena};
+        err = decide(gathered, ask->customer_id, bh_str_lower(arena, ask->from_domain), BH_AT_SUBMISSION, &identity);
+    }
+    if (err || identity.rule == BH_IDENTITY_NOMEM)
+        return;
+    ret_reply->allowed = bh_identity_allows(&identity);
+    ret_reply->domain_id = identity.domain ? (uint32_t)identity.domain->id : 0;
+    ret_reply->code = identity.code;
+    ret_reply->enhanced = bh_str_c(identity.enhanced);
+    ret_reply->reason = identity.reason;
+    ret_reply->fix = identity.fix;
+}
+
+/* ---- under what names and keys does it leave ---- */
+
+/* Every active key signs: RSA always, Ed25519 beside it where there is one. */
+static bh_str active_keys(struct bh_arena *arena, const struct bh_domain_view *view, bh_str dkim_domain)
+{
+    struct bh_buf list = bh_buf_make(1 << 16);
+    bh_str copy;
+
+    for (size_t i = 0; i < view->key_count; i++) {
+        const struct bh_key *key = &view->keys[i];
+        struct bh_rec_sealed_key record = {.key_id = (uint64_t)key->id,
+                                           .algorithm = (uint8_t)key->kind,
+                                           .selector = key->selector,
+                                           .domain = dkim_domain,
+                                           .sealed = key->sealed,
+                                           .grant = {"", 0}};
+
+        if (key->state == BH_KEY_ACTIVE)
+            bh_rec_sealed_key_put(&list, &record);
+    }
+    copy = bh_buf_err(&list) ? (bh_str){NULL, 0} : bh_arena_dup(arena, bh_buf_view(&list));
+    bh_buf_free(&list);
+    return copy;
+}
+
+static void allow(struct gathered *gathered, const struct bh_identity *identity, struct bh_msg_identity_reply *reply)
+{
+    size_t at = (size_t)(identity->domain - gathered->domains);
+    bh_str keys = active_keys(gathered->arena, &gathered->views[at], identity->dkim_domain);
+
+    if (!keys.p)
+        return;
+    reply->allowed = 1;
+    reply->bounce_domain = identity->mail_from_domain;
+    reply->keys = keys;
+    reply->enhanced = BH_STR("");
+    reply->reason = BH_STR("");
+}
+
+/* A domain that is held waits: the queue's expiry, or the suspension after the grace period, ends it. */
+static bool is_permanent(const struct bh_identity *identity)
+{
+    return identity->code >= 500 && identity->rule != BH_IDENTITY_WAIT && identity->rule != BH_IDENTITY_HELD;
+}
+
+void bh_lookup_identity(struct bh_controld *core, struct bh_arena *arena, const struct bh_msg_identity *ask,
+                        struct bh_msg_identity_reply *ret_reply)
+{
+    struct gathered *gathered = bh_arena_alloc(arena, sizeof(*gathered));
+    struct bh_identity identity;
+    bh_err err = BH_E_NOMEM;
+
+    *ret_reply = (struct bh_msg_identity_reply){.version = core->version,
+                                                .bounce_domain = BH_STR(""),
+                                                .helo = BH_STR(""),
+                                                .keys = BH_STR(""),
+                                                .enhanced = BH_STR("4.3.0"),
+                                                .reason = BH_STR("cannot look up the sending domain")};
+    if (gathered) {
+        *gathered = (struct gathered){.core = core, .arena = arena};
+        err = decide(gathered, ask->customer_id, bh_str_lower(arena, ask->from_domain), BH_AT_DEPARTURE, &identity);
+    }
+    if (err || identity.rule == BH_IDENTITY_NOMEM)
+        return;
+    if (identity.rule == BH_IDENTITY_OK && identity.domain) {
+        allow(gathered, &identity, ret_reply);
+        return;
+    }
+    ret_reply->permanent = is_permanent(&identity);
+    ret_reply->enhanced = bh_str_c(identity.enhanced);
+    ret_reply->reason = identity.reason;
+}

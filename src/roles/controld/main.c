@@ -1,0 +1,635 @@
+/* controld: the only process that opens control.db. It executes the commands of the control socket, answers look-ups of
+ * smtpd and queued, keeps dnsd supplied with zones, and has domains checked by the steward. This file puts the core
+ * (core.h) on IPC: its orders become messages, messages become calls of the core. */
+#include "command.h"
+#include "core.h"
+#include "roles/role.h"
+#include "socket.h"
+#include <stdlib.h>
+#include <unistd.h>
+
+enum {
+    KEY_TIMEOUT_MS = 60 * 1000,
+    DNS_TIMEOUT_MS = 60 * 1000,
+    QUEUE_TIMEOUT_MS = 30 * 1000,
+    INLINE_BODY_MAX = 64 * 1024,
+    LOOKUP_ARENA_BYTES = 4 << 20
+};
+
+struct controld {
+    struct bh_role *role;
+    struct bh_controld core;
+    struct bh_psl *psl;
+    struct bh_platform_ns *ns; /* of core.platform */
+    struct bh_control_socket *socket;
+    int socket_fd; /* -1 once the socket object has it */
+    struct bh_timer wake;
+    struct bh_deferred settle;
+    struct bh_arena *scratch; /* of one look-up */
+};
+
+/* ---- calls: a message out, a typed reply in ---- */
+
+struct call {
+    struct controld *controld;
+    union {
+        bh_key_done *key;
+        bh_dns_asked *dns;
+        bh_json_done *json;
+        bh_submit_done *submit;
+    } done;
+    void *ctx;
+};
+
+static struct call *new_call(struct controld *controld, void *ctx)
+{
+    struct call *call = calloc(1, sizeof(*call));
+
+    if (call)
+        *call = (struct call){.controld = controld, .ctx = ctx};
+    return call;
+}
+
+static void on_key_reply(void *ctx, bh_err err, struct bh_ipc_message *message)
+{
+    struct call call = *(struct call *)ctx;
+    struct bh_msg_key_reply reply = {0};
+
+    free(ctx);
+    if (!err)
+        err = bh_msg_key_reply_get(message->body, &reply);
+    call.done.key(call.ctx, err, &reply);
+}
+
+static bh_err make_key(void *ctx, const struct bh_key_order *order, bh_key_done *done, void *done_ctx)
+{
+    struct controld *controld = ctx;
+    struct bh_peer *keyd = bh_role_any_peer(controld->role, BH_ROLE_KEYD);
+    struct bh_msg_key_generate message = {order->algorithm, order->customer_id, order->key_id,
+                                          order->domain,    order->selector,    {"", 0}};
+    struct bh_buf body = bh_buf_make(4096);
+    struct call *call = keyd ? new_call(controld, done_ctx) : NULL;
+    bh_err err;
+
+    if (!call)
+        return keyd ? BH_E_NOMEM : BH_E_CLOSED;
+    call->done.key = done;
+    bh_msg_key_generate_put(&body, &message);
+    err = bh_buf_err(&body);
+    if (!err)
+        err = bh_peer_call(keyd, order->fd < 0 ? BH_MSG_KEY_GENERATE : BH_MSG_KEY_IMPORT, bh_buf_view(&body),
+                           &order->fd, order->fd < 0 ? 0 : 1, KEY_TIMEOUT_MS, on_key_reply, call, NULL);
+    bh_buf_free(&body);
+    if (err)
+        free(call);
+    return err;
+}
+
+static void on_dns_reply(void *ctx, bh_err err, struct bh_ipc_message *message)
+{
+    struct call call = *(struct call *)ctx;
+    struct bh_msg_dns_ask_reply reply = {0};
+
+    free(ctx);
+    if (!err)
+        err = bh_msg_dns_ask_reply_get(message->body, &reply);
+    call.done.dns(call.ctx, err, &reply);
+}
+
+static bh_err ask_dns(void *ctx, const struct bh_msg_dns_ask *ask, bh_dns_asked *done, void *done_ctx)
+{
+    struct controld *controld = ctx;
+    struct bh_peer *steward = bh_role_any_peer(controld->role, BH_ROLE_STEWARD);
+    struct call *call = steward ? new_call(controld, done_ctx) : NULL;
+    bh_err err;
+
+    if (!call)
+        return steward ? BH_E_NOMEM : BH_E_CLOSED;
+    call->done.dns = done;
+    err = BH_PEER_CALL(steward, DNS_ASK, dns_ask, ask, DNS_TIMEOUT_MS, on_dns_reply, call, NULL);
+    if (err)
+        free(call);
+    return err;
+}
+
+static void on_queue_reply(void *ctx, bh_err err, struct bh_ipc_message *message)
+{
+    struct call call = *(struct call *)ctx;
+    struct bh_msg_command reply = {{"", 0}};
+
+    free(ctx);
+    if (!err)
+        err = bh_msg_command_get(message->body, &reply);
+    call.done.json(call.ctx, err, reply.json);
+}
+
+static bh_err ask_queue(void *ctx, bh_str json, bh_json_done *done, void *done_ctx)
+{
+    struct controld *controld = ctx;
+    struct bh_peer *queued = bh_role_any_peer(controld->role, BH_ROLE_QUEUED);
+    struct call *call = queued ? new_call(controld, done_ctx) : NULL;
+    struct bh_msg_command message = {json};
+    bh_err err;
+
+    if (!call)
+        return queued ? BH_E_NOMEM : BH_E_CLOSED;
+    call->done.json = done;
+    err = BH_PEER_CALL(queued, COMMAND, command, &message, QUEUE_TIMEOUT_MS, on_queue_reply, call, NULL);
+    if (err)
+        free(call);
+    return err;
+}
+
+/* ---- submitting: small bodies inline, larger ones through a file that queued hands out ---- */
+
+struct submitting {
+    struct controld *controld;
+    struct bh_arena *arena;
+    struct bh_msg_submit message; /* its strings live with the command until `done` */
+    int fd;                       /* our copy */
+    bh_submit_done *done;
+    void *ctx;
+};
+
+static void end_submitting(struct submitting *submitting, bh_err err, const struct bh_msg_submit_reply *reply)
+{
+    bh_submit_done *done = submitting->done;
+    void *ctx = submitting->ctx;
+
+    (void)close(submitting->fd);
+    done(ctx, err, reply);
+    bh_arena_free(submitting->arena);
+    free(submitting);
+}
+
+static void on_submit_reply(void *ctx, bh_err err, struct bh_ipc_message *message)
+{
+    struct bh_msg_submit_reply reply = {0};
+
+    if (!err)
+        err = bh_msg_submit_reply_get(message->body, &reply);
+    end_submitting(ctx, err, &reply);
+}
+
+static bh_err send_submit(struct submitting *submitting)
+{
+    struct bh_peer *queued = bh_role_any_peer(submitting->controld->role, BH_ROLE_QUEUED);
+
+    if (!queued)
+        return BH_E_CLOSED;
+    return BH_PEER_CALL(queued, SUBMIT, submit, &submitting->message, QUEUE_TIMEOUT_MS, on_submit_reply, submitting,
+                        NULL);
+}
+
+static bh_err copy_body(int from, int to, uint64_t size)
+{
+    char block[65536];
+
+    for (uint64_t done = 0; done < size;) {
+        ssize_t got =
+            pread(from, block, size - done < sizeof(block) ? (size_t)(size - done) : sizeof(block), (off_t)done);
+
+        if (got <= 0 || pwrite(to, block, (size_t)got, (off_t)done) != got)
+            return BH_E_IO;
+        done += (uint64_t)got;
+    }
+    return fsync(to) == 0 ? BH_OK : BH_E_IO;
+}
+
+static void on_body_file(void *ctx, bh_err err, struct bh_ipc_message *message)
+{
+    struct submitting *submitting = ctx;
+    struct bh_msg_body_file_reply reply;
+    struct bh_msg_submit_reply refused = {
+        .code = 452, .enhanced = BH_STR("4.3.1"), .reason = BH_STR("no room for the message")};
+
+    if (!err)
+        err = bh_msg_body_file_reply_get(message->body, &reply);
+    if (!err && (!reply.ok || message->fd_count != 1)) {
+        end_submitting(submitting, BH_OK, &refused);
+        return;
+    }
+    if (!err)
+        err = copy_body(submitting->fd, message->fds[0], submitting->message.size);
+    if (!err) {
+        submitting->message.body_file = reply.body_file;
+        err = send_submit(submitting);
+    }
+    if (err)
+        end_submitting(submitting, err, &refused);
+}
+
+static bh_err ask_body_file(struct submitting *submitting)
+{
+    struct bh_peer *queued = bh_role_any_peer(submitting->controld->role, BH_ROLE_QUEUED);
+    struct bh_msg_body_file ask = {submitting->message.size};
+
+    if (!queued)
+        return BH_E_CLOSED;
+    return BH_PEER_CALL(queued, BODY_FILE, body_file, &ask, QUEUE_TIMEOUT_MS, on_body_file, submitting, NULL);
+}
+
+static bh_err read_inline(struct submitting *submitting)
+{
+    size_t size = (size_t)submitting->message.size;
+    char *room = bh_arena_alloc(submitting->arena, size);
+
+    if (!room)
+        return BH_E_NOMEM;
+    if (pread(submitting->fd, room, size, 0) != (ssize_t)size)
+        return BH_E_IO;
+    submitting->message.body = bh_str_of(room, size);
+    return BH_OK;
+}
+
+static bh_err submit(void *ctx, const struct bh_msg_submit *message, int fd, bh_submit_done *done, void *done_ctx)
+{
+    struct submitting *submitting = calloc(1, sizeof(*submitting));
+    bh_err err = BH_OK;
+
+    if (!submitting)
+        return BH_E_NOMEM;
+    *submitting = (struct submitting){.controld = ctx,
+                                      .arena = bh_arena_new(1 << 20),
+                                      .message = *message,
+                                      .fd = dup(fd),
+                                      .done = done,
+                                      .ctx = done_ctx};
+    if (!submitting->arena || submitting->fd < 0)
+        err = BH_E_NOMEM;
+    if (!err && message->size <= INLINE_BODY_MAX)
+        err = read_inline(submitting);
+    if (!err)
+        err = message->size <= INLINE_BODY_MAX ? send_submit(submitting) : ask_body_file(submitting);
+    if (err) {
+        if (submitting->fd >= 0)
+            (void)close(submitting->fd);
+        bh_arena_free(submitting->arena);
+        free(submitting);
+    }
+    return err;
+}
+
+/* ---- zones and versions ---- */
+
+static void put_zone(struct bh_peer *peer, const struct bh_zone *zone)
+{
+    struct bh_buf records = bh_buf_make(BH_IPC_BODY_MAX);
+    bh_err err;
+
+    for (size_t i = 0; i < zone->count; i++)
+        bh_rec_zone_record_put(&records, &(struct bh_rec_zone_record){zone->records[i].owner, zone->records[i].type,
+                                                                      zone->records[i].ttl_s, zone->records[i].rdata});
+    err = bh_buf_err(&records);
+    if (!err)
+        err = BH_PEER_SEND(peer, ZONE, 0, zone, (&(struct bh_msg_zone){zone->apex, bh_buf_view(&records)}));
+    if (err)
+        bh_log_line(&peer->role->log, BH_LOG_ERROR, "cannot push a zone", BH_KV("zone", zone->apex),
+                    BH_KV("why", bh_str_c(bh_err_text(err))));
+    bh_buf_free(&records);
+}
+
+static void put_zone_to(void *ctx, const struct bh_zone *zone)
+{
+    put_zone(ctx, zone);
+}
+
+static void push_zone(void *ctx, const struct bh_zone *zone)
+{
+    struct controld *controld = ctx;
+
+    for (struct bh_peer *peer = controld->role->peers; peer; peer = peer->next_peer)
+        if (peer->kind == BH_ROLE_DNSD && peer->up)
+            put_zone(peer, zone);
+}
+
+static void remove_zone(void *ctx, bh_str name)
+{
+    struct controld *controld = ctx;
+
+    for (struct bh_peer *peer = controld->role->peers; peer; peer = peer->next_peer)
+        if (peer->kind == BH_ROLE_DNSD && peer->up)
+            (void)!BH_PEER_SEND(peer, ZONE_REMOVE, 0, zone_remove, &(struct bh_msg_zone_remove){name});
+}
+
+static bh_err commit_zones(struct bh_peer *peer, uint64_t version, bool whole)
+{
+    struct bh_msg_zones_commit message = {version, whole};
+
+    return BH_PEER_SEND(peer, ZONES_COMMIT, 0, zones_commit, &message);
+}
+
+static void commit_all(void *ctx, uint64_t version, bool whole)
+{
+    struct controld *controld = ctx;
+
+    for (struct bh_peer *peer = controld->role->peers; peer; peer = peer->next_peer)
+        if (peer->kind == BH_ROLE_DNSD && peer->up)
+            (void)!commit_zones(peer, version, whole);
+}
+
+static bh_err tell_version(struct bh_peer *peer, uint64_t version)
+{
+    struct bh_msg_version message = {version};
+
+    return BH_PEER_SEND(peer, VERSION, 0, version, &message);
+}
+
+static void push_version(void *ctx, uint64_t version)
+{
+    struct controld *controld = ctx;
+
+    for (struct bh_peer *peer = controld->role->peers; peer; peer = peer->next_peer)
+        if ((peer->kind == BH_ROLE_SMTPD || peer->kind == BH_ROLE_QUEUED) && peer->up)
+            (void)!tell_version(peer, version);
+}
+
+/* ---- time ---- */
+
+static bh_time_ms read_clock(void *ctx)
+{
+    return bh_loop_now(((struct controld *)ctx)->role->loop);
+}
+
+static void order_wake(void *ctx, int64_t in_ms)
+{
+    bh_timer_set(&((struct controld *)ctx)->wake, in_ms);
+}
+
+static void on_wake(void *ctx)
+{
+    bh_controld_wake(&((struct controld *)ctx)->core);
+}
+
+static void order_settle(void *ctx)
+{
+    struct controld *controld = ctx;
+
+    bh_loop_defer(controld->role->loop, &controld->settle);
+}
+
+static void on_settle(void *ctx)
+{
+    bh_controld_settle(&((struct controld *)ctx)->core);
+}
+
+static void write_log(void *ctx, enum bh_log_level level, const char *text, bh_str subject)
+{
+    bh_log_line(&((struct controld *)ctx)->role->log, level, text, BH_KV("about", subject));
+}
+
+static const struct bh_controld_out orders = {.make_key = make_key,
+                                              .ask_dns = ask_dns,
+                                              .ask_queue = ask_queue,
+                                              .submit = submit,
+                                              .zone = push_zone,
+                                              .zone_remove = remove_zone,
+                                              .zones_commit = commit_all,
+                                              .version = push_version,
+                                              .wake = order_wake,
+                                              .settle = order_settle,
+                                              .log = write_log};
+
+/* ---- look-ups ---- */
+
+#define ANSWER(controld, peer, message, REPLY, ask_name, reply_name, look_up)                                          \
+    do {                                                                                                               \
+        struct bh_msg_##ask_name ask_;                                                                                 \
+        struct bh_msg_##reply_name reply_;                                                                             \
+        bh_err err_ = bh_msg_##ask_name##_get((message)->body, &ask_);                                                 \
+        if (err_)                                                                                                      \
+            return err_;                                                                                               \
+        bh_arena_reset((controld)->scratch);                                                                           \
+        look_up(&(controld)->core, (controld)->scratch, &ask_, &reply_);                                               \
+        return BH_PEER_SEND((peer), REPLY, (message)->id, reply_name, &reply_);                                        \
+    } while (0)
+
+static bh_err on_login(struct controld *c, struct bh_peer *peer, struct bh_ipc_message *message)
+{
+    ANSWER(c, peer, message, LOGIN_REPLY, login, login_reply, bh_lookup_login);
+}
+
+static bh_err on_customer(struct controld *c, struct bh_peer *peer, struct bh_ipc_message *message)
+{
+    ANSWER(c, peer, message, CUSTOMER_REPLY, customer, login_reply, bh_lookup_customer);
+}
+
+static bh_err on_may_send(struct controld *c, struct bh_peer *peer, struct bh_ipc_message *message)
+{
+    ANSWER(c, peer, message, MAY_SEND_REPLY, may_send, may_send_reply, bh_lookup_may_send);
+}
+
+static bh_err on_bounce_domain(struct controld *c, struct bh_peer *peer, struct bh_ipc_message *message)
+{
+    ANSWER(c, peer, message, BOUNCE_DOMAIN_REPLY, bounce_domain, bounce_domain_reply, bh_lookup_bounce_domain);
+}
+
+static bh_err on_identity(struct controld *c, struct bh_peer *peer, struct bh_ipc_message *message)
+{
+    ANSWER(c, peer, message, IDENTITY_REPLY, identity, identity_reply, bh_lookup_identity);
+}
+
+static bh_err from_smtpd(struct controld *controld, struct bh_peer *peer, struct bh_ipc_message *message)
+{
+    switch (message->type) {
+    case BH_MSG_LOGIN:
+        return on_login(controld, peer, message);
+    case BH_MSG_CUSTOMER:
+        return on_customer(controld, peer, message);
+    case BH_MSG_MAY_SEND:
+        return on_may_send(controld, peer, message);
+    case BH_MSG_BOUNCE_DOMAIN:
+        return on_bounce_domain(controld, peer, message);
+    default:
+        return BH_E_DENIED;
+    }
+}
+
+static bh_err on_peer_message(struct bh_role *role, struct bh_peer *peer, struct bh_ipc_message *message)
+{
+    struct controld *controld = role->state;
+
+    if (peer->kind == BH_ROLE_SMTPD)
+        return from_smtpd(controld, peer, message);
+    if (peer->kind == BH_ROLE_QUEUED && message->type == BH_MSG_IDENTITY)
+        return on_identity(controld, peer, message);
+    if (peer->kind == BH_ROLE_KEYD && (message->type == BH_MSG_GRANT_KEY || message->type == BH_MSG_SUBKEYS))
+        return BH_OK; /* for duties that are not ours yet */
+    if (peer->kind == BH_ROLE_DNSD && message->type == BH_MSG_ZONES_SERVED)
+        return BH_OK;
+    return BH_E_DENIED;
+}
+
+/* ---- life ---- */
+
+static bh_err read_platform(struct controld *controld)
+{
+    const struct bh_config *config = controld->role->config;
+    struct bh_platform_ns *ns = calloc(config->nameserver_count + 1, sizeof(*ns));
+
+    if (!ns)
+        return BH_E_NOMEM;
+    for (size_t i = 0; i < config->nameserver_count; i++)
+        ns[i] = (struct bh_platform_ns){config->nameservers[i].label, config->nameservers[i].addresses,
+                                        config->nameservers[i].address_count};
+    free(controld->ns);
+    controld->ns = ns;
+    controld->core.platform = (struct bh_platform){.domain = config->platform,
+                                                   .ns = ns,
+                                                   .ns_count = config->nameserver_count,
+                                                   .inbound_host = config->inbound_host,
+                                                   .inbound_addresses = config->inbound_addresses,
+                                                   .inbound_address_count = config->inbound_address_count,
+                                                   .egress = config->egress,
+                                                   .egress_count = config->egress_count,
+                                                   .helo = config->hostname,
+                                                   .caa = {"", 0},
+                                                   .dmarc_policy = config->dmarc_policy,
+                                                   .ttl_s = config->zone_ttl_s,
+                                                   .serial = controld->core.serial};
+    controld->core.message_size_max = config->message_size_max;
+    return BH_OK;
+}
+
+static bh_err open_store(struct controld *controld)
+{
+    struct bh_store_problem problem = {{0}};
+    struct bh_buf path = bh_buf_make(4096);
+    bh_err err;
+
+    bh_buf_printf(&path, "%.*s/control/control.db", BH_FMT(controld->role->config->state_dir));
+    bh_buf_char(&path, '\0');
+    err = bh_buf_err(&path);
+    if (!err)
+        err =
+            bh_store_open(&(struct bh_store_options){.path = path.p, .schema = &bh_control_schema, .owner = "controld"},
+                          &problem, &controld->core.store);
+    if (err)
+        bh_logf(&controld->role->log, BH_LOG_ERROR, "%s", problem.text[0] ? problem.text : bh_err_text(err));
+    bh_buf_free(&path);
+    return err;
+}
+
+/* Files come before `start`, so whichever is first makes the state. */
+static struct controld *state_of(struct bh_role *role)
+{
+    struct controld *controld = role->state;
+
+    if (!controld && (controld = calloc(1, sizeof(*controld)))) {
+        controld->role = role;
+        controld->socket_fd = -1;
+        role->state = controld;
+    }
+    return controld;
+}
+
+static bh_err on_file(struct bh_role *role, bh_str purpose, int fd)
+{
+    struct controld *controld = state_of(role);
+
+    if (!controld || controld->socket_fd >= 0 || controld->socket || !bh_str_eq(purpose, BH_STR("control-socket"))) {
+        (void)close(fd);
+        return controld ? BH_OK : BH_E_NOMEM;
+    }
+    controld->socket_fd = fd;
+    return BH_OK;
+}
+
+static bh_err open_socket(struct controld *controld)
+{
+    if (controld->socket_fd < 0)
+        return BH_OK;
+    controld->socket = bh_control_socket_new(controld->role->loop, &controld->core, controld->socket_fd,
+                                             controld->role->config->control_group.n > 0);
+    if (!controld->socket)
+        return BH_E_NOMEM;
+    controld->socket_fd = -1;
+    return BH_OK;
+}
+
+static bh_err start(struct bh_role *role)
+{
+    struct controld *controld = state_of(role);
+    bh_err err;
+
+    if (!controld)
+        return BH_E_NOMEM;
+    controld->core.random = &bh_random_os;
+    controld->core.out = &orders;
+    controld->core.out_ctx = controld;
+    controld->core.clock = read_clock;
+    controld->scratch = bh_arena_new(LOOKUP_ARENA_BYTES);
+    bh_deferred_init(&controld->settle, on_settle, controld);
+    err = controld->scratch ? bh_timer_init(role->loop, &controld->wake, on_wake, controld) : BH_E_NOMEM;
+    if (!err)
+        err = bh_psl_new(NULL, &controld->psl);
+    if (!err)
+        err = read_platform(controld);
+    if (!err)
+        err = open_store(controld);
+    if (err)
+        return err;
+    controld->core.suffixes = bh_psl_base(controld->psl);
+    err = bh_controld_start(&controld->core);
+    return err ? err : open_socket(controld);
+}
+
+/* The platform's own domain has its keys as soon as keyd is there; dnsd gets all zones when it comes up. */
+static void peer_up(struct bh_role *role, struct bh_peer *peer)
+{
+    struct controld *controld = role->state;
+
+    if (peer->kind == BH_ROLE_KEYD)
+        bh_controld_need_keys(&controld->core);
+    if (peer->kind == BH_ROLE_STEWARD)
+        bh_timer_set(&controld->wake, 500);
+    if (peer->kind == BH_ROLE_SMTPD || peer->kind == BH_ROLE_QUEUED)
+        (void)!tell_version(peer, controld->core.version);
+    if (peer->kind != BH_ROLE_DNSD)
+        return;
+    if (bh_publish_all(&controld->core, put_zone_to, peer))
+        bh_logf(&role->log, BH_LOG_ERROR, "not every zone could be built");
+    (void)!commit_zones(peer, controld->core.version, true);
+}
+
+static void reload(struct bh_role *role)
+{
+    struct controld *controld = role->state;
+
+    if (read_platform(controld)) {
+        bh_logf(&role->log, BH_LOG_ERROR, "out of memory: the old configuration stays in use");
+        return;
+    }
+    for (struct bh_peer *peer = role->peers; peer; peer = peer->next_peer)
+        if (peer->kind == BH_ROLE_DNSD && peer->up)
+            peer_up(role, peer);
+    bh_controld_changed(&controld->core);
+}
+
+static void stop(struct bh_role *role)
+{
+    struct controld *controld = role->state;
+
+    bh_control_socket_free(controld->socket);
+    bh_controld_stop(&controld->core);
+    bh_store_close(controld->core.store);
+    bh_timer_free(&controld->wake);
+    bh_psl_free(controld->psl);
+    bh_arena_free(controld->scratch);
+    free(controld->ns);
+    free(controld);
+    role->state = NULL;
+}
+
+int main(void)
+{
+    static const struct bh_role_ops ops = {.kind = BH_ROLE_CONTROLD,
+                                           .start = start,
+                                           .peer_up = peer_up,
+                                           .message = on_peer_message,
+                                           .file = on_file,
+                                           .reload = reload,
+                                           .stop = stop};
+
+    return bh_role_main(&ops);
+}

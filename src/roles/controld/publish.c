@@ -1,0 +1,337 @@
+/* publish.c: which zones are old, and building them from the store.
+ *
+ * A change marks what it touches; at the end of the turn each marked zone is built once and pushed whole, then one
+ * commit makes dnsd serve them together. Shard zones are gathered by shard, so a change costs one shard, not the
+ * platform. */
+#include "core.h"
+#include <stdlib.h>
+
+enum { ZONE_ARENA_BYTES = 256 << 20, CHILDREN_MAX = 8192 };
+
+enum dirty_kind { DIRTY_PLATFORM, DIRTY_RUA, DIRTY_SHARD, DIRTY_DELEGATED, DIRTY_REMOVED };
+
+struct dirty {
+    struct bh_list node;
+    enum dirty_kind kind;
+    int64_t domain; /* of DIRTY_DELEGATED */
+    size_t n;
+    char name[256]; /* shard, or the zone that is gone */
+};
+
+#define DIRTY_OF(node_) BH_CONTAINER_OF((node_), struct dirty, node)
+
+static void mark(struct bh_controld *core, enum dirty_kind kind, int64_t domain, bh_str name)
+{
+    struct dirty *dirty;
+
+    BH_LIST_EACH (node, &core->dirty) {
+        dirty = DIRTY_OF(node);
+        if (dirty->kind == kind && dirty->domain == domain && bh_str_eq(bh_str_of(dirty->name, dirty->n), name))
+            return;
+    }
+    dirty = name.n < sizeof(dirty->name) ? calloc(1, sizeof(*dirty)) : NULL;
+    if (!dirty) {
+        core->out->log(core->out_ctx, BH_LOG_ERROR, "cannot note a changed zone", name);
+        return;
+    }
+    dirty->kind = kind;
+    dirty->domain = domain;
+    dirty->n = name.n;
+    if (name.n)
+        memcpy(dirty->name, name.p, name.n);
+    bh_list_push(&core->dirty, &dirty->node);
+    core->out->settle(core->out_ctx);
+}
+
+void bh_publish_platform(struct bh_controld *core)
+{
+    mark(core, DIRTY_PLATFORM, 0, (bh_str){"", 0});
+}
+
+void bh_publish_domain(struct bh_controld *core, const struct bh_domain *domain)
+{
+    bh_publish_platform(core);
+    mark(core, DIRTY_RUA, 0, (bh_str){"", 0});
+    if (bh_domain_has_targets(domain))
+        mark(core, DIRTY_SHARD, 0, bh_str_c(domain->token.shard));
+    if (bh_domain_has_zone(domain))
+        mark(core, DIRTY_DELEGATED, domain->id, (bh_str){"", 0});
+}
+
+void bh_publish_removed(struct bh_controld *core, bh_str zone)
+{
+    mark(core, DIRTY_REMOVED, 0, zone);
+}
+
+/* ---- building ---- */
+
+struct build {
+    struct bh_controld *core;
+    struct bh_arena *arena;
+    void (*zone)(void *ctx, const struct bh_zone *zone);
+    void *ctx;
+    bh_err err;
+};
+
+static void finish(struct build *build, bh_err err, const struct bh_zone *zone)
+{
+    if (!err)
+        err = bh_zone_err(zone);
+    if (!err)
+        build->zone(build->ctx, zone);
+    else
+        build->core->out->log(build->core->out_ctx, BH_LOG_ERROR, "cannot build a zone", bh_str_c(bh_err_text(err)));
+    if (err && !build->err)
+        build->err = err;
+    bh_arena_reset(build->arena);
+}
+
+struct names {
+    struct bh_arena *arena;
+    const struct bh_platform *platform;
+    bh_str *names;
+    size_t count;
+};
+
+static void add_shard_children(void *ctx, bh_str shard)
+{
+    struct names *names = ctx;
+
+    for (size_t i = 0; bh_shard_kind(i) && names->count < CHILDREN_MAX; i++)
+        names->names[names->count++] = bh_shard_zone_name(names->arena, names->platform, shard, bh_shard_kind(i));
+}
+
+static void build_platform(struct build *build)
+{
+    struct bh_controld *core = build->core;
+    struct names names = {build->arena, &core->platform, bh_arena_array(build->arena, CHILDREN_MAX, sizeof(bh_str)), 0};
+    struct bh_domain own;
+    struct bh_domain_view view;
+    struct bh_zone zone;
+    bh_err err =
+        names.names ? bh_domain_by_name(core->store, build->arena, core->platform.domain, 0, &own) : BH_E_NOMEM;
+
+    if (!err)
+        err = bh_controld_view(core, build->arena, own.id, false, &view);
+    if (!err)
+        err = bh_shard_list(core->store, add_shard_children, &names);
+    if (!err) {
+        names.names[names.count++] =
+            bh_zone_name(&(struct bh_zone){.arena = build->arena}, BH_STR("rua"), core->platform.domain);
+        err = bh_build_platform_zone(build->arena, &core->platform, &view, names.names, names.count, &zone);
+    }
+    finish(build, err, &zone);
+}
+
+struct adding {
+    struct build *build;
+    struct bh_zone *zone;
+    const char *kind; /* NULL: rua */
+};
+
+static bool add_to_rua(void *ctx, const struct bh_domain *domain)
+{
+    struct adding *adding = ctx;
+
+    bh_rua_zone_add(adding->zone, &adding->build->core->platform, domain);
+    return adding->zone->err == BH_OK;
+}
+
+static void build_rua(struct build *build)
+{
+    struct bh_controld *core = build->core;
+    struct bh_zone zone;
+    struct adding adding = {build, &zone, NULL};
+    bh_err err = bh_rua_zone_begin(build->arena, &core->platform, &zone);
+
+    if (!err)
+        err = bh_domain_list(core->store, 0, (bh_str){"", 0}, INT64_MAX, add_to_rua, &adding);
+    finish(build, err, &zone);
+}
+
+/* The ids first: the keys of each are read with a query of their own, not while the list is being read. */
+struct ids {
+    struct bh_arena *arena;
+    int64_t *ids;
+    size_t count, cap;
+    bool failed;
+};
+
+static bool add_id(void *ctx, const struct bh_domain *domain)
+{
+    struct ids *ids = ctx;
+
+    if (ids->count == ids->cap) {
+        size_t cap = ids->cap ? ids->cap * 2 : 64;
+        int64_t *wider = bh_arena_array(ids->arena, cap, sizeof(*wider));
+
+        if (!wider) {
+            ids->failed = true;
+            return false;
+        }
+        if (ids->count)
+            memcpy(wider, ids->ids, ids->count * sizeof(*wider));
+        ids->ids = wider;
+        ids->cap = cap;
+    }
+    ids->ids[ids->count++] = domain->id;
+    return true;
+}
+
+static void build_shard_zone(struct build *build, bh_str shard, const char *kind)
+{
+    struct bh_controld *core = build->core;
+    struct ids ids = {.arena = build->arena};
+    struct bh_zone zone;
+    bh_err err = bh_shard_zone_begin(build->arena, &core->platform, shard, kind, &zone);
+
+    if (!err)
+        err = bh_domain_list_shard(core->store, shard, add_id, &ids);
+    if (!err && ids.failed)
+        err = BH_E_NOMEM;
+    for (size_t i = 0; !err && i < ids.count; i++) {
+        struct bh_domain_view view;
+
+        err = bh_controld_view(core, build->arena, ids.ids[i], false, &view);
+        if (!err)
+            bh_shard_zone_add(&zone, &core->platform, kind, &view);
+    }
+    finish(build, err, &zone);
+}
+
+static void build_shard(struct build *build, bh_str shard)
+{
+    for (size_t i = 0; bh_shard_kind(i); i++)
+        build_shard_zone(build, shard, bh_shard_kind(i));
+}
+
+/* Only the zone of who holds the name: see checker.c. */
+static void build_delegated(struct build *build, int64_t domain)
+{
+    struct bh_controld *core = build->core;
+    struct bh_domain_view view;
+    struct bh_zone zone;
+    int64_t holder = 0;
+    bh_err err = bh_controld_view(core, build->arena, domain, false, &view);
+
+    if (!err)
+        err = bh_domain_zone_holder(core->store, view.domain.name, &holder);
+    if (!err && holder != domain)
+        return;
+    if (!err)
+        err = bh_build_delegated_zone(build->arena, &core->platform, &view, &zone);
+    finish(build, err, &zone);
+}
+
+static void build_one(struct build *build, const struct dirty *dirty)
+{
+    bh_str name = bh_str_of(dirty->name, dirty->n);
+
+    switch (dirty->kind) {
+    case DIRTY_PLATFORM:
+        build_platform(build);
+        break;
+    case DIRTY_RUA:
+        build_rua(build);
+        break;
+    case DIRTY_SHARD:
+        build_shard(build, name);
+        break;
+    case DIRTY_DELEGATED:
+        build_delegated(build, dirty->domain);
+        break;
+    case DIRTY_REMOVED:
+    default:
+        build->core->out->zone_remove(build->core->out_ctx, name);
+        break;
+    }
+}
+
+/* Serials are the time where it runs ahead, so that they grow over restarts too (RFC 1982). */
+static void next_serial(struct bh_controld *core)
+{
+    uint32_t now_s = (uint32_t)(bh_controld_now(core) / 1000);
+
+    core->serial = now_s > core->serial ? now_s : core->serial + 1;
+    core->platform.serial = core->serial;
+}
+
+void bh_publish_settle(struct bh_controld *core)
+{
+    struct build build = {core, NULL, core->out->zone, core->out_ctx, BH_OK};
+
+    if (bh_list_empty(&core->dirty))
+        return;
+    build.arena = bh_arena_new(ZONE_ARENA_BYTES);
+    if (!build.arena) {
+        core->out->log(core->out_ctx, BH_LOG_ERROR, "no memory to build zones", (bh_str){"", 0});
+        return;
+    }
+    next_serial(core);
+    for (struct bh_list *node; (node = bh_list_pop(&core->dirty));) {
+        build_one(&build, DIRTY_OF(node));
+        free(DIRTY_OF(node));
+    }
+    bh_arena_free(build.arena);
+    core->out->zones_commit(core->out_ctx, core->version, false);
+}
+
+struct shard_copy {
+    char shards[CHILDREN_MAX / 4][BH_SHARD_CHARS];
+    size_t count;
+};
+
+static void copy_shard(void *ctx, bh_str shard)
+{
+    struct shard_copy *copy = ctx;
+
+    if (shard.n == BH_SHARD_CHARS && copy->count < CHILDREN_MAX / 4)
+        memcpy(copy->shards[copy->count++], shard.p, BH_SHARD_CHARS);
+}
+
+static void build_all_delegated(struct build *build)
+{
+    struct ids ids = {.arena = bh_arena_new(64 << 20)};
+    bh_err err =
+        ids.arena ? bh_domain_list(build->core->store, 0, (bh_str){"", 0}, INT64_MAX, add_id, &ids) : BH_E_NOMEM;
+
+    for (size_t i = 0; !err && i < ids.count; i++) {
+        struct bh_domain domain;
+
+        bh_arena_reset(build->arena);
+        err = bh_domain_by_id(build->core->store, build->arena, ids.ids[i], &domain);
+        if (!err && bh_domain_has_zone(&domain))
+            build_delegated(build, ids.ids[i]);
+    }
+    if (err && !build->err)
+        build->err = err;
+    bh_arena_free(ids.arena);
+}
+
+bh_err bh_publish_all(struct bh_controld *core, void (*zone)(void *ctx, const struct bh_zone *zone), void *ctx)
+{
+    struct build build = {core, bh_arena_new(ZONE_ARENA_BYTES), zone, ctx, BH_OK};
+    struct shard_copy *copy = calloc(1, sizeof(*copy));
+
+    if (!build.arena || !copy) {
+        bh_arena_free(build.arena);
+        free(copy);
+        return BH_E_NOMEM;
+    }
+    next_serial(core);
+    build_platform(&build);
+    build_rua(&build);
+    build.err = build.err ? build.err : bh_shard_list(core->store, copy_shard, copy);
+    for (size_t i = 0; i < copy->count; i++)
+        build_shard(&build, bh_str_of(copy->shards[i], BH_SHARD_CHARS));
+    build_all_delegated(&build);
+    bh_arena_free(build.arena);
+    free(copy);
+    return build.err;
+}
+
+void bh_publish_free(struct bh_controld *core)
+{
+    for (struct bh_list *node; (node = bh_list_pop(&core->dirty));)
+        free(DIRTY_OF(node));
+}
