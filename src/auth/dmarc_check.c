@@ -94,22 +94,10 @@ static void finish(void *ctx)
 
 /* ---- start ---- */
 
-/* Lower case, A-labels, in the arena; empty if it is no name that DNS can hold. */
-static bh_str normalise(struct bh_dmarc_check *check, bh_str domain)
-{
-    struct bh_buf ascii = bh_buf_make(domain.n + 512);
-    bh_str copy = {NULL, 0};
-
-    if (!bh_domain_to_ascii(domain, &ascii) && bh_domain_valid(bh_buf_view(&ascii)))
-        copy = bh_arena_dup(check->facts.arena, bh_domain_no_dot(bh_buf_view(&ascii)));
-    bh_buf_free(&ascii);
-    return copy;
-}
-
 static void add_identifier(struct bh_dmarc_check *check, bool is_dkim, bh_str domain)
 {
     struct bh_dmarc_input *input = &check->input;
-    bh_str name = normalise(check, domain);
+    bh_str name = bh_dmarc_name(check->facts.arena, domain);
 
     for (size_t i = 0; i < input->count; i++)
         if (input->identifiers[i].is_dkim == is_dkim && bh_str_eq(input->identifiers[i].domain, name))
@@ -126,7 +114,7 @@ static void take_request(struct bh_dmarc_check *check, const struct bh_dmarc_req
     check->input.suffixes = request->suffixes;
     check->input.sample = request->sample;
     check->input.assume_record = request->assume_record;
-    check->input.from = normalise(check, request->header_from);
+    check->input.from = bh_dmarc_name(check->facts.arena, request->header_from);
     check->is_malformed = !check->input.from.n;
     if (request->spf == BH_SPF_PASS)
         add_identifier(check, false, request->spf_domain);

@@ -4,6 +4,17 @@
 
 enum { MAX_LABELS = 8, CUT_LABELS = 7 }; /* RFC 9989 4.10 step 4 */
 
+bh_str bh_dmarc_name(struct bh_arena *arena, bh_str domain)
+{
+    struct bh_buf ascii = bh_buf_make(domain.n + 512);
+    bh_str copy = {NULL, 0};
+
+    if (!bh_domain_to_ascii(domain, &ascii) && bh_domain_valid(bh_buf_view(&ascii)))
+        copy = bh_arena_dup(arena, bh_domain_no_dot(bh_buf_view(&ascii)));
+    bh_buf_free(&ascii);
+    return copy;
+}
+
 /* ---- facts ---- */
 
 static struct bh_dmarc_fact *find_fact(const struct bh_dmarc_facts *facts, enum bh_dmarc_fact_kind kind, bh_str name)

@@ -43,6 +43,8 @@ struct bh_dmarc_facts {
     void *ctx;
 };
 
+/* A domain as the facts have it: lower case, A-labels, no final dot, in the arena. Empty if DNS cannot hold it. */
+bh_str bh_dmarc_name(struct bh_arena *arena, bh_str domain);
 /* The fact, or NULL: it is wanted now, give up for this round. `name` is lower case. */
 const struct bh_dmarc_fact *bh_dmarc_fact(struct bh_dmarc_facts *facts, enum bh_dmarc_fact_kind kind, bh_str name);
 /* Puts a record into the facts as if DNS had it. False when out of memory. */

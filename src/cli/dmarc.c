@@ -1,16 +1,19 @@
 /* dmarc.c: `behalf dmarc check|lint`. */
 #include "commands.h"
+#include "tool_lint.h"
 #include "tool_options.h"
 #include "tool_verdicts.h"
 
 static const char help[] =
     "usage: behalf dmarc check --header-from DOMAIN [--spf RESULT:DOMAIN] [--dkim RESULT:DOMAIN ...] [OPTIONS]\n"
+    "       behalf dmarc lint DOMAIN | --record TEXT [OPTIONS]\n"
     "\n"
     "  --header-from DOMAIN   the author domain, or an address with it; given twice, there are two authors\n"
     "  --spf RESULT:DOMAIN    SPF's result for MAIL FROM (or HELO), as in pass:bounce.example.com\n"
     "  --dkim RESULT:DOMAIN   a signature's result and its d=; may be repeated\n"
     "  --mode MODE            tree-walk (RFC 9989, the default), psl (RFC 7489), or both\n"
     "  --psl FILE             the list of public suffixes, instead of the system's\n"
+    "  --record TEXT          lint this record\n"
     "  --assume-record        where no record applies, act as if p=none stood at the organisational domain\n" //
     BH_TOOL_OPTION_HELP;
 
@@ -21,6 +24,7 @@ struct dmarc_options {
     const char *spf;
     const char *mode;
     const char *psl;
+    const char *record;
     bool assume_record;
 };
 
@@ -188,6 +192,121 @@ static int check(struct bh_cli *cli, const struct dmarc_options *options)
     return status;
 }
 
+/* ---- lint ---- */
+
+struct lint_run {
+    struct bh_arena *arena;
+    struct bh_tool_lint *lint;
+    bh_str domain;
+    bh_str record;
+    size_t found;
+    bool done;
+};
+
+static void take_text(struct lint_run *run, bh_str text)
+{
+    if (bh_dmarc_is_record(text))
+        run->found++;
+    if (!run->record.p || (bh_dmarc_is_record(text) && run->found == 1))
+        run->record = bh_arena_dup(run->arena, text);
+}
+
+static void on_record(void *ctx, const struct bh_dns_answer *answer)
+{
+    struct lint_run *run = ctx;
+
+    run->done = true;
+    for (size_t i = 0; i < answer->count; i++) {
+        struct bh_buf text = bh_buf_make(65536);
+        bh_str rdata = answer->records[i].rdata;
+
+        for (size_t at = 0; at < rdata.n; at += 1 + (size_t)(unsigned char)rdata.p[at])
+            bh_buf_add(&text, bh_str_sub(rdata, at + 1, (unsigned char)rdata.p[at]));
+        take_text(run, bh_buf_view(&text));
+        bh_buf_free(&text);
+    }
+    if (answer->status == BH_DNS_TEMPFAIL)
+        bh_tool_lint_add(run->lint, BH_LINT_ERROR, run->domain, "DNS gave no answer for now");
+    else if (!run->record.p)
+        bh_tool_lint_add(run->lint, BH_LINT_ERROR, run->domain, "there is no record at _dmarc.%.*s",
+                         BH_FMT(run->domain));
+    else if (run->found > 1)
+        bh_tool_lint_add(run->lint, BH_LINT_ERROR, run->domain, "%zu DMARC records: receivers ignore all of them",
+                         run->found);
+}
+
+static void on_destination(void *ctx, const struct bh_dmarc_destination_outcome *outcome)
+{
+    struct lint_run *run = ctx;
+
+    run->done = true;
+    if (outcome->destination == BH_DMARC_DESTINATION_REFUSED)
+        bh_tool_lint_add(run->lint, BH_LINT_ERROR, outcome->host, "no report goes there: %.*s (\"v=DMARC1\" at %.*s)",
+                         BH_FMT(outcome->reason), BH_FMT(outcome->question));
+    if (outcome->destination == BH_DMARC_DESTINATION_TEMPFAIL)
+        bh_tool_lint_add(run->lint, BH_LINT_WARNING, outcome->host, "%.*s", BH_FMT(outcome->reason));
+}
+
+/* Every reporting address outside of the domain needs the other side's agreement. */
+static void lint_destinations(struct lint_run *run, struct bh_tool *tool, bh_str list)
+{
+    struct bh_dmarc_destination_check *check;
+    struct bh_dmarc_uri uri;
+
+    while (bh_dmarc_uri_next(&list, &uri)) {
+        run->done = false;
+        if (bh_dmarc_destination_check(bh_tool_resolver(tool), run->domain, uri.text, NULL, on_destination, run,
+                                       &check))
+            continue;
+        if (!bh_tool_wait(tool, &run->done))
+            bh_dmarc_destination_cancel(check);
+    }
+}
+
+static void lint_domain(struct lint_run *run, struct bh_tool *tool)
+{
+    struct bh_resolver *resolver = bh_tool_resolver(tool);
+    struct bh_dns_query *query = NULL;
+    struct bh_dmarc_record record;
+    bh_str name = bh_arena_printf(run->arena, "_dmarc.%.*s", BH_FMT(run->domain));
+
+    if (!name.p || resolver->ops->lookup(resolver, name, BH_DNS_TXT, on_record, run, &query))
+        return;
+    if (!bh_tool_wait(tool, &run->done))
+        resolver->ops->cancel(resolver, query);
+    if (run->record.p)
+        (void)bh_dmarc_lint(run->record, bh_tool_lint_report, run->lint);
+    if (bh_dmarc_record_parse(run->record, &record))
+        return;
+    lint_destinations(run, tool, record.rua);
+    lint_destinations(run, tool, record.ruf);
+}
+
+static int lint(struct bh_cli *cli, const struct dmarc_options *options, const char *domain)
+{
+    struct bh_tool_lint problems;
+    struct lint_run run = {.lint = &problems, .domain = bh_str_c(domain), .record = bh_str_c(options->record)};
+    struct bh_tool *tool;
+    int status;
+
+    if (!domain == !options->record)
+        return bh_cli_fail("dmarc", "lint needs a DOMAIN or --record TEXT");
+    if (domain && !bh_tool_open("dmarc", &options->tool, &tool, &status))
+        return status;
+    bh_tool_lint_begin(&problems);
+    if (domain) {
+        run.arena = bh_arena_new(1 << 20);
+        if (run.arena)
+            lint_domain(&run, tool);
+        bh_tool_close(tool);
+    } else {
+        (void)bh_dmarc_lint(run.record, bh_tool_lint_report, &problems);
+    }
+    status = bh_tool_lint_print(cli, &problems, run.domain, run.record, NULL, options->tool.strict);
+    bh_arena_free(run.arena);
+    return status;
+}
+
 int bh_cli_dmarc(struct bh_cli *cli, int argc, char **argv)
 {
     struct dmarc_options o = {0};
@@ -197,6 +316,7 @@ int bh_cli_dmarc(struct bh_cli *cli, int argc, char **argv)
         {.name = "spf", .value = &o.spf},
         {.name = "mode", .value = &o.mode},
         {.name = "psl", .value = &o.psl},
+        {.name = "record", .value = &o.record},
         {.name = "assume-record", .flag = &o.assume_record},
         BH_TOOL_OPTION_LINES(o.tool),
         {.name = NULL},
@@ -207,5 +327,7 @@ int bh_cli_dmarc(struct bh_cli *cli, int argc, char **argv)
         return status;
     if (argc == 2 && strcmp(argv[1], "check") == 0)
         return check(cli, &o);
+    if ((argc == 2 || argc == 3) && strcmp(argv[1], "lint") == 0)
+        return lint(cli, &o, argv[2]);
     return bh_cli_fail("dmarc", "no such thing to do; see behalf dmarc --help");
 }

@@ -1,16 +1,21 @@
 /* spf.c: `behalf spf check|lint|explain`. */
-#include "cli.h"
 #include "commands.h"
-#include "tool_options.h"
+#include "spf_tree.h"
 #include "tool_verdicts.h"
 
 static const char help[] =
     "usage: behalf spf check [--ip ADDRESS] [--helo NAME] [--mail-from ADDRESS] [OPTIONS]\n"
+    "       behalf spf lint    DOMAIN | --record TEXT [OPTIONS]\n"
+    "       behalf spf explain DOMAIN | --record TEXT [OPTIONS]\n"
     "\n"
     "  --ip ADDRESS           the client's IPv4 or IPv6 address; without it the result is none\n"
     "  --helo NAME            what the client said in HELO or EHLO\n"
     "  --mail-from ADDRESS    the envelope sender; empty for the null sender, which is checked by HELO\n"
-    "  --receiver NAME        our host name, for the macro %{r}\n" BH_TOOL_OPTION_HELP;
+    "  --receiver NAME        our host name, for the macro %{r}\n"
+    "  --record TEXT          this record; what it includes is looked up only when --dns or --resolver is "
+    "given\n" BH_TOOL_OPTION_HELP;
+
+enum { MAX_LOOKUPS = 10, ARENA_MAX = 64 << 20 };
 
 struct check_options {
     struct bh_tool_options tool;
@@ -18,6 +23,7 @@ struct check_options {
     const char *helo;
     const char *mail_from;
     const char *receiver;
+    const char *record;
 };
 
 struct check_run {
@@ -87,6 +93,78 @@ static int check(struct bh_cli *cli, const struct check_options *options)
     return status;
 }
 
+/* ---- lint, explain ---- */
+
+static int finish_explain(struct bh_cli *cli, struct bh_spf_tree *tree, json_t *node)
+{
+    if (cli->json) {
+        (void)json_object_set_new(node, "lookups", json_integer(tree->lookups));
+        (void)json_object_set_new(node, "problems", tree->lint->problems);
+        bh_cli_print_json(node);
+        return BH_EXIT_OK;
+    }
+    bh_spf_tree_print(node, 0);
+    (void)printf("lookups: %u of %d\n", tree->lookups, MAX_LOOKUPS);
+    json_decref(node);
+    json_decref(tree->lint->problems);
+    return BH_EXIT_OK;
+}
+
+static int finish_lint(struct bh_cli *cli, struct bh_spf_tree *tree, bh_str domain, bh_str record, bool strict)
+{
+    if (tree->lookups > MAX_LOOKUPS)
+        bh_tool_lint_add(tree->lint, BH_LINT_ERROR, record,
+                         "%u lookups with all that is included, and more than %d are a permerror", tree->lookups,
+                         MAX_LOOKUPS);
+    return bh_tool_lint_print(cli, tree->lint, domain, record, json_pack("{s:i}", "lookups", (int)tree->lookups),
+                              strict);
+}
+
+static int examine(struct bh_cli *cli, const struct check_options *options, bh_str domain, struct bh_spf_tree *tree,
+                   bool explain)
+{
+    struct bh_tool_lint lint;
+    bh_str record = bh_str_c(options->record);
+    json_t *node;
+
+    bh_tool_lint_begin(&lint);
+    tree->lint = &lint;
+    if (!options->record && !bh_spf_tree_fetch(tree, domain, &record))
+        return bh_tool_lint_print(cli, &lint, domain, record, NULL, options->tool.strict);
+    if (!explain)
+        (void)bh_spf_lint(record, bh_tool_lint_report, &lint);
+    if (!bh_spf_is_record(record)) {
+        if (explain)
+            bh_tool_lint_add(&lint, BH_LINT_ERROR, record, "no SPF record");
+        return bh_tool_lint_print(cli, &lint, domain, record, NULL, options->tool.strict);
+    }
+    node = bh_spf_tree_json(tree, domain, record, 0);
+    if (explain)
+        return finish_explain(cli, tree, node);
+    json_decref(node);
+    return finish_lint(cli, tree, domain, record, options->tool.strict);
+}
+
+static bh_str without_dot(bh_str domain)
+{
+    return bh_str_ends(domain, BH_STR(".")) ? bh_str_sub(domain, 0, domain.n - 1) : domain;
+}
+
+static int lint_or_explain(struct bh_cli *cli, const struct check_options *options, const char *domain, bool explain)
+{
+    struct bh_spf_tree tree = {.arena = bh_arena_new(ARENA_MAX)};
+    bool looks_up = !options->record || options->tool.dns || options->tool.resolver;
+    int status = BH_EXIT_OK;
+
+    if (!tree.arena || (!options->record && !domain))
+        status = bh_cli_fail("spf", "%s needs a DOMAIN or --record TEXT", explain ? "explain" : "lint");
+    else if (!looks_up || bh_tool_open("spf", &options->tool, &tree.tool, &status))
+        status = examine(cli, options, without_dot(bh_str_c(domain)), &tree, explain);
+    bh_tool_close(tree.tool);
+    bh_arena_free(tree.arena);
+    return status;
+}
+
 int bh_cli_spf(struct bh_cli *cli, int argc, char **argv)
 {
     struct check_options o = {0};
@@ -95,6 +173,7 @@ int bh_cli_spf(struct bh_cli *cli, int argc, char **argv)
         {.name = "helo", .value = &o.helo},
         {.name = "mail-from", .value = &o.mail_from},
         {.name = "receiver", .value = &o.receiver},
+        {.name = "record", .value = &o.record},
         BH_TOOL_OPTION_LINES(o.tool),
         {.name = NULL},
     };
@@ -104,5 +183,9 @@ int bh_cli_spf(struct bh_cli *cli, int argc, char **argv)
         return status;
     if (argc == 2 && strcmp(argv[1], "check") == 0)
         return check(cli, &o);
+    if ((argc == 2 || argc == 3) && strcmp(argv[1], "lint") == 0)
+        return lint_or_explain(cli, &o, argv[2], false);
+    if ((argc == 2 || argc == 3) && strcmp(argv[1], "explain") == 0)
+        return lint_or_explain(cli, &o, argv[2], true);
     return bh_cli_fail("spf", "no such thing to do; see behalf spf --help");
 }
