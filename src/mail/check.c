@@ -110,10 +110,16 @@ static enum bh_check_rule judge_lines(bh_str message, size_t max, size_t *ret_li
 
 static bool has_8bit(bh_str s)
 {
-    for (size_t i = 0; i < s.n; i++)
-        if ((unsigned char)s.p[i] >= 128)
-            return true;
-    return false;
+    uint64_t eight, high = 0;
+    size_t i = 0;
+
+    for (; s.n - i >= sizeof eight && !high; i += sizeof eight) {
+        memcpy(&eight, s.p + i, sizeof eight);
+        high = eight & 0x8080808080808080ULL;
+    }
+    for (; i < s.n && !high; i++)
+        high = (unsigned char)s.p[i] & 0x80;
+    return high;
 }
 
 /* The counts that decide, gathered in one pass. */
