@@ -24,7 +24,7 @@ static void clean(struct bh_buf *buf, size_t from)
 }
 
 /* Long texts are cut, not lost: overflow is no error here. */
-static void add_clean(struct bh_buf *buf, const char *format, va_list args)
+BH_PRINTF(2, 0) static void add_clean(struct bh_buf *buf, const char *format, va_list args)
 {
     char line[1024];
     size_t from = buf->n;

@@ -57,6 +57,8 @@ int bh_dns_load_file(struct bh_dns_zone_builder *builder, const char *path, cons
     if (!err)
         err = bh_dns_zone_from_text(builder, bh_buf_view(&text), origin, &zone, &error);
     bh_buf_free(&text);
+    if (error.ignored_line)
+        (void)fprintf(stderr, "behalf dns: %s:%u: outside the zone, left out\n", path, error.ignored_line);
     if (!err)
         err = bh_dns_zones_put(zones, zone);
     return err ? fail_zone(path, err, &error) : BH_EXIT_OK;

@@ -20,7 +20,7 @@ struct serve {
     uint64_t seed;
     const struct bh_dns_serve_options *options;
     struct bh_timer poll;
-    uint64_t changed_at; /* sum of what is known of the files' last changes */
+    uint64_t files_state; /* when they were read */
 };
 
 /* ---- zones ---- */
@@ -34,7 +34,7 @@ static uint64_t files_state(const struct serve *serve)
         struct stat st;
 
         if (stat(serve->options->files[i], &st) == 0)
-            state = state * 31 + (uint64_t)st.st_mtim.tv_sec * 1000000000u + (uint64_t)st.st_mtim.tv_nsec +
+            state = state * 31 + (uint64_t)st.st_mtim.tv_sec * 1000000000 + (uint64_t)st.st_mtim.tv_nsec +
                     (uint64_t)st.st_size + st.st_ino;
     }
     return state;
@@ -46,7 +46,7 @@ static int load(struct serve *serve)
     struct bh_dns_zone_builder *builder = bh_dns_zone_builder_new(serve->seed);
     int status = zones && builder ? BH_EXIT_OK : bh_cli_fail("dns", "out of memory");
 
-    serve->changed_at = files_state(serve);
+    serve->files_state = files_state(serve);
     for (size_t i = 0; i < serve->options->file_count && status == BH_EXIT_OK; i++)
         status = bh_dns_load_file(builder, serve->options->files[i], serve->options->origin, zones);
     bh_dns_zone_builder_free(builder);
@@ -69,7 +69,7 @@ static void on_poll(void *ctx)
 {
     struct serve *serve = ctx;
 
-    if (files_state(serve) != serve->changed_at)
+    if (files_state(serve) != serve->files_state)
         (void)load(serve);
     bh_timer_set(&serve->poll, POLL_MS);
 }

@@ -11,7 +11,8 @@ struct bh_send_domain bh_send_domain_of(const struct bh_domain *domain, const st
     return (struct bh_send_domain){.id = domain->id,
                                    .name = domain->name,
                                    .zone_apex = domain->zone_apex,
-                                   .accepts = domain->can_send || domain->state == BH_DOMAIN_DEGRADED,
+                                   .accepts =
+                                       domain->state == BH_DOMAIN_VERIFIED || domain->state == BH_DOMAIN_DEGRADED,
                                    .can_send = domain->can_send,
                                    .proven = domain->aligned,
                                    .mail_from_domain = planned->mail_from_domain,

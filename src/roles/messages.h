@@ -245,7 +245,8 @@ enum bh_delivery_verdict { BH_DELIVERED = 1, BH_DEFERRED = 2, BH_BOUNCED = 3 };
     F(str, recipients) /* list of recipient, at least one */                                                           \
     F(u64, size)       /* bytes of the message */                                                                      \
     F(str, body)                                                                                                       \
-    F(u64, body_file)
+    F(u64, body_file)                                                                                                  \
+    F(str, body_hash)   /* of the relaxed body (RFC 6376 3.4.4), 32 bytes, computed once; empty = not yet */
 #define BH_FIELDS_submit_reply(F)                                                                                      \
     F(u8, ok) /* 1: committed with fsync */                                                                            \
     F(u64, message_id)                                                                                                 \
@@ -300,7 +301,8 @@ enum bh_delivery_verdict { BH_DELIVERED = 1, BH_DEFERRED = 2, BH_BOUNCED = 3 };
     F(str, helo)                                                                                                       \
     F(str, keys) /* list of sealed_key with grants */                                                                  \
     F(u64, size)                                                                                                       \
-    F(str, body)
+    F(str, body)                                                                                                       \
+    F(str, body_hash)   /* as submitted */
 /* Kept by the sender, and repeated to a restarted queued, until RESULT_ACK names it. */
 #define BH_FIELDS_result(F)                                                                                            \
     F(u64, delivery_id)                                                                                                \

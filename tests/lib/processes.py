@@ -2,6 +2,7 @@
 import os
 import pathlib
 import signal
+import socket
 import subprocess
 import time
 
@@ -30,6 +31,13 @@ def run(*command, check=True, timeout=60, **options):
         raise TestWorldError("%s: exit %d\n%s%s" % (" ".join(map(str, command)), result.returncode, result.stdout,
                                                     result.stderr))
     return result
+
+
+def port_answers(address, port):
+    """True when somebody accepts connections there."""
+    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as sock:
+        sock.settimeout(1)
+        return sock.connect_ex((address, port)) == 0
 
 
 class Process:

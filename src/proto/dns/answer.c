@@ -281,7 +281,7 @@ static void answer_question(struct bh_dns_respond *respond)
 /* ---- the frame ---- */
 
 /* The rcode that a query gets before its name is looked at; NOERROR: go on. */
-static unsigned check_query(const struct bh_dns_message *query, bh_err parsed)
+static unsigned check_query(const struct bh_dns_message *query, bh_err parsed, enum bh_dns_transport transport)
 {
     if (bh_dns_message_opcode(query) != BH_DNS_OPCODE_QUERY)
         return BH_DNS_RCODE_NOTIMP;
@@ -291,6 +291,8 @@ static unsigned check_query(const struct bh_dns_message *query, bh_err parsed)
         return BH_DNS_RCODE_BADVERS;
     if (query->klass != BH_DNS_CLASS_IN && query->klass != BH_DNS_CLASS_ANY)
         return BH_DNS_RCODE_REFUSED;
+    if (query->type == BH_DNS_AXFR && transport == BH_DNS_UDP) /* RFC 5936 4.2 */
+        return BH_DNS_RCODE_NOTIMP;
     if (query->type == BH_DNS_AXFR || query->type == BH_DNS_IXFR)
         return BH_DNS_RCODE_REFUSED;
     if (query->type == 0 || query->type == BH_DNS_OPT || query->type == BH_DNS_TSIG)
@@ -354,7 +356,7 @@ size_t bh_dns_answer(const struct bh_dns_zones *zones, const struct bh_dns_answe
     bh_dns_writer_begin(&respond.writer, out, response_limit(&respond, transport, cap));
     echo_question(&respond, parsed);
     empty = bh_dns_writer_mark(&respond.writer);
-    respond.rcode = check_query(&respond.query, parsed);
+    respond.rcode = check_query(&respond.query, parsed, transport);
     if (respond.rcode == BH_DNS_RCODE_NOERROR)
         answer_question(&respond);
     else

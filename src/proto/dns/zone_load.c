@@ -45,8 +45,9 @@ static bh_err find_apex(bh_str text, struct bh_dns_name *ret_apex, struct bh_dns
     return err;
 }
 
-static bh_err add_records(struct bh_dns_zone_builder *builder, struct bh_dns_zonefile *file,
-                          struct bh_dns_zone_error *ret_error)
+/* Records outside of the zone are left out, as BIND and Knot do: they are not the zone's to say. */
+static bh_err add_records(struct bh_dns_zone_builder *builder, const struct bh_dns_name *apex,
+                          struct bh_dns_zonefile *file, struct bh_dns_zone_error *ret_error)
 {
     struct bh_dns_zonefile_record record;
     bh_err err;
@@ -56,6 +57,10 @@ static bh_err add_records(struct bh_dns_zone_builder *builder, struct bh_dns_zon
 
         if (record.klass != BH_DNS_CLASS_IN)
             return fail(ret_error, BH_E_INVALID, record.line, "the class is not IN", owner);
+        if (!bh_dns_name_is_at_or_below(owner, bh_dns_name_view(apex))) {
+            ret_error->ignored_line = ret_error->ignored_line ? ret_error->ignored_line : record.line;
+            continue;
+        }
         err = bh_dns_zone_builder_add(builder, owner, record.ttl_s, record.type, record.rdata);
         if (err)
             return fail(ret_error, err, record.line, add_error_text(err, record.type), owner);
@@ -80,6 +85,7 @@ bh_err bh_dns_zone_from_text(struct bh_dns_zone_builder *builder, bh_str text, c
     struct bh_dns_zonefile file;
     bh_err err = BH_OK;
 
+    ret_error->ignored_line = 0;
     if (origin)
         apex = *origin;
     else
@@ -88,7 +94,7 @@ bh_err bh_dns_zone_from_text(struct bh_dns_zone_builder *builder, bh_str text, c
         return err == BH_DONE ? fail(ret_error, BH_E_INVALID, 0, "no SOA record", (bh_str){NULL, 0}) : err;
     bh_dns_zone_builder_begin(builder, bh_dns_name_view(&apex));
     bh_dns_zonefile_begin(&file, text, origin, 3600, NULL, NULL);
-    err = add_records(builder, &file, ret_error);
+    err = add_records(builder, &apex, &file, ret_error);
     bh_dns_zonefile_end(&file);
     return err ? err : finish(builder, ret_zone, ret_error);
 }

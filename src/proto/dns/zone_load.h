@@ -10,6 +10,7 @@ struct bh_dns_zone_error {
     unsigned line;           /* 0 where it concerns the zone as a whole */
     const char *why;         /* static */
     struct bh_dns_name name; /* the owner it is about; n = 0 where there is none */
+    unsigned ignored_line;   /* set without an error, too: the first record outside the zone, left out; or 0 */
 };
 
 /* The zone of a master file. Its apex is `origin`, or the owner of the (first) SOA where that is NULL. Errors (class

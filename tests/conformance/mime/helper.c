@@ -6,6 +6,8 @@
 #include "proto/mime/encoded_word.h"
 #include "proto/mime/msgid.h"
 #include "proto/mime/param.h"
+#include "proto/mime/part.h"
+#include "proto/mime/received.h"
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -118,12 +120,53 @@ static json_t *content_type(struct bh_arena *arena, bh_str input)
     return json_pack("[ooo]", text(type.type), text(type.subtype), params);
 }
 
+static json_t *received(struct bh_arena *arena, bh_str input)
+{
+    struct bh_received r;
+    json_t *value;
+
+    bh_received_parse(input, &r);
+    value = json_pack("{so so so so so so so so so so so so so}", "from", text(r.from), "from_ip", text(r.from_address),
+                      "from_iprev", text(r.from_name), "helo", text(r.helo), "helo_cmd", text(r.helo_command), "ident",
+                      text(r.ident), "by", text(r.by), "via", text(r.via), "with", text(r.with), "id", text(r.id),
+                      "for_", text(r.recipient), "tls_version", text(r.tls_version), "tls_cipher", text(r.tls_cipher));
+    if (r.has_date)
+        json_object_set_new(value, "date",
+                            json_pack("[iiiiiii]", r.date.year, r.date.month, r.date.day, r.date.hour, r.date.minute,
+                                      r.date.second, r.date.zone_minutes));
+    return value;
+}
+
+/* Per part: depth, where header and body start, where the body ends, and what is behind its encoding. */
+static json_t *tree(struct bh_arena *arena, bh_str input)
+{
+    struct bh_part_list list;
+    json_t *parts = json_array();
+
+    if (bh_part_walk(arena, input, NULL, &list))
+        return json_null();
+    for (size_t i = 0; i < list.count; i++) {
+        const struct bh_part *part = &list.parts[i];
+        struct bh_transfer_decoder decoder = bh_transfer_decoder_make(part->transfer);
+        struct bh_buf out = bh_buf_make(part->body.n + 16);
+        bh_transfer_decode(&decoder, part->body, &out);
+        bh_transfer_decode_end(&decoder, &out);
+        json_array_append_new(parts,
+                              json_pack("[iiiiooo]", (int)part->depth, (int)(part->header.p - input.p),
+                                        (int)(part->body.p - input.p), (int)(part->body.p + part->body.n - input.p),
+                                        text(part->type.type), text(part->type.subtype), text(bh_buf_view(&out))));
+        bh_buf_free(&out);
+    }
+    return parts;
+}
+
 static const struct {
     const char *name;
     json_t *(*parse)(struct bh_arena *arena, bh_str input);
 } modes[] = {
     {"isemail", isemail}, {"address", address}, {"unstructured", unstructured}, {"list", keywords},
-    {"date", date},       {"id", msgids},       {"content_type", content_type},
+    {"date", date},       {"id", msgids},       {"content_type", content_type}, {"received", received},
+    {"tree", tree},
 };
 
 static void answer(size_t mode, struct bh_arena *arena, bh_str line)
