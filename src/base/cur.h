@@ -38,7 +38,8 @@ static inline bh_str bh_cur_bytes(struct bh_cur *cur, size_t n)
         cur->bad = true;
         return (bh_str){NULL, 0};
     }
-    cur->p += n;
+    if (n) /* an empty view may have no address */
+        cur->p += n;
     return (bh_str){p, n};
 }
 
