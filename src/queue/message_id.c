@@ -21,7 +21,7 @@ uint64_t bh_id_next(struct bh_id_source *source, bh_time_ms now, struct bh_rando
     uint64_t id = bh_id_floor(now);
 
     if (id > source->last)
-        id |= bh_random_below(random, 1u << RANDOM_BITS);
+        id |= random ? bh_random_below(random, 1u << RANDOM_BITS) : 0;
     else
         id = source->last + 1; /* same millisecond, or the clock went back */
     source->last = id;

@@ -18,6 +18,7 @@ struct bh_id_source {
     uint64_t last;
 };
 
+/* Without `random` the low bits start at 0 (numbers that nobody outside sees). */
 uint64_t bh_id_next(struct bh_id_source *source, bh_time_ms now, struct bh_random *random);
 /* The smallest number of that millisecond: for "older than". */
 uint64_t bh_id_floor(bh_time_ms at);

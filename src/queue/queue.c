@@ -107,6 +107,9 @@ static void detach(struct bh_queue *queue, struct bh_queue_item *item)
         queue->counts.taken--;
         bh_lane_gave(queue, item->lane);
         break;
+    case BH_QUEUE_SETTLED:
+        queue->counts.settled--;
+        break;
     }
 }
 
@@ -236,11 +239,21 @@ struct bh_queue_item *bh_queue_take_expired(struct bh_queue *queue)
 
 bh_err bh_queue_take_item(struct bh_queue *queue, struct bh_queue_item *item)
 {
-    if (item->state == BH_QUEUE_TAKEN)
+    if (item->state == BH_QUEUE_TAKEN || item->state == BH_QUEUE_SETTLED)
         return BH_E_BUSY;
     detach(queue, item);
     take(queue, item);
     return BH_OK;
+}
+
+void bh_queue_settle(struct bh_queue *queue, struct bh_queue_item *item)
+{
+    void *holder = item->at.holder;
+
+    detach(queue, item);
+    item->state = BH_QUEUE_SETTLED;
+    item->at.holder = holder;
+    queue->counts.settled++;
 }
 
 void bh_queue_count(const struct bh_queue *queue, struct bh_queue_counts *ret_counts)

@@ -4,7 +4,8 @@
  * the store. An item is
  *   waiting   until its time, in the one timer heap;
  *   ready     in its *lane*, the queue of one (customer, route);
- *   taken     handed to whoever delivers, until it is removed, deferred or put back;
+ *   taken     handed to whoever delivers;
+ *   settled   its delivery has ended and the result waits to be durable, then it is removed or deferred;
  *   expired   its time is over and nobody holds it: bh_queue_take_expired gives it out.
  *
  * Lanes keep the customer's order, *sites* keep what a destination bears: a window of deliveries at once that grows by
@@ -25,10 +26,10 @@
 
 enum {
     BH_QUEUE_ROUTE_MAX = 255,
-    BH_QUEUE_SOLE = 1 /* flag: the message has no other recipient */
+    BH_QUEUE_SOLE = 1 /* flag: the message has no other recipient; the other bits are the caller's */
 };
 
-enum bh_queue_state { BH_QUEUE_WAITING, BH_QUEUE_READY, BH_QUEUE_TAKEN, BH_QUEUE_EXPIRED };
+enum bh_queue_state { BH_QUEUE_WAITING, BH_QUEUE_READY, BH_QUEUE_TAKEN, BH_QUEUE_SETTLED, BH_QUEUE_EXPIRED };
 
 struct bh_queue;
 struct bh_lane;
@@ -37,7 +38,7 @@ struct bh_queue_item {
     union {
         struct bh_heap_node timer; /* waiting */
         struct bh_list node;       /* ready, expired */
-        void *holder;              /* taken: the holder's own */
+        void *holder;              /* taken, settled: the holder's own */
     } at;
     struct bh_queue_item *hash_next;
     struct bh_lane *lane;
@@ -93,10 +94,12 @@ bh_time_ms bh_queue_next_at(const struct bh_queue *queue);
 struct bh_queue_item *bh_queue_take(struct bh_queue *queue, size_t slots);
 /* An expired item, now taken; NULL: none. */
 struct bh_queue_item *bh_queue_take_expired(struct bh_queue *queue);
-/* Takes this one out of turn (a sender reports that it works on it). BH_E_BUSY: it is taken. */
+/* Takes this one out of turn (a sender reports that it works on it). BH_E_BUSY: it is taken or settled. */
 BH_MUST bh_err bh_queue_take_item(struct bh_queue *queue, struct bh_queue_item *item);
 
-/* What follows for a taken item: back to the front of its lane (its holder died) … */
+/* The delivery of a taken item has ended: it no longer counts against site, customer and slots. */
+void bh_queue_settle(struct bh_queue *queue, struct bh_queue_item *item);
+/* What follows for a taken or settled item: back to the front of its lane (its holder died) … */
 void bh_queue_put_back(struct bh_queue *queue, struct bh_queue_item *item);
 /* … or waiting until next_at with that many attempts (or EXPIRED if that is past its end). BH_E_NOMEM: it is ready
  * instead. */
@@ -112,7 +115,7 @@ enum bh_site_outcome { BH_SITE_WORKS, BH_SITE_FAILS, BH_SITE_NEUTRAL };
 void bh_queue_learn(struct bh_queue *queue, struct bh_queue_item *item, enum bh_site_outcome outcome, bh_time_ms now);
 
 struct bh_queue_counts {
-    size_t items, waiting, ready, taken, expired, lanes, sites, paused_sites, customers;
+    size_t items, waiting, ready, taken, settled, expired, lanes, sites, paused_sites, customers;
     size_t bytes; /* memory taken, all told */
 };
 void bh_queue_count(const struct bh_queue *queue, struct bh_queue_counts *ret_counts);

@@ -4,7 +4,6 @@
 #define COLUMNS "seq, at, kind, message, idx, customer, code, text, detail"
 
 static const struct bh_query insert = {"INSERT INTO event(" COLUMNS ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)"};
-static const struct bh_query select_last = {"SELECT coalesce(max(seq), 0) FROM event"};
 static const struct bh_query select_after = {
     "SELECT " COLUMNS " FROM event WHERE seq > $1 AND ($2 = 0 OR customer = $2) ORDER BY seq LIMIT $3"};
 static const struct bh_query select_message = {"SELECT " COLUMNS
@@ -24,12 +23,6 @@ void bh_event_insert(struct bh_store *store, const struct bh_event_row *e)
                                                 BH_ARGS(BH_INT(e->seq), BH_INT(e->at), BH_INT(e->kind),
                                                         BH_INT(e->message), BH_INT(e->idx), BH_INT(e->customer),
                                                         BH_INT(e->code), BH_TEXT(e->text), BH_BLOB(e->detail))});
-}
-
-void bh_event_select_last(struct bh_store *store, void (*row)(void *ctx, const struct bh_row *row),
-                          void (*done)(void *ctx, const struct bh_result *result), void *ctx)
-{
-    bh_store_submit(store, &(struct bh_request){.query = &select_last, .row = row, .done = done, .ctx = ctx});
 }
 
 void bh_event_select_after(struct bh_store *store, int64_t seq, int64_t customer, int64_t limit,

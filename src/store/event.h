@@ -1,5 +1,5 @@
-/* event.h: the event log: one row per transition, in the order of commits. Sequence numbers are queued's own, grow
- * without gaps inside one database, and are what readers keep as a cursor. */
+/* event.h: the event log: one row per transition, in the order of commits. Sequence numbers are queued's own, grow with
+ * time (so they never start anew when old events are purged), and are what readers keep as a cursor. */
 #ifndef BH_STORE_EVENT_H
 #define BH_STORE_EVENT_H
 
@@ -35,9 +35,6 @@ struct bh_event_row {
 const char *bh_event_kind_name(enum bh_event_kind kind);
 
 void bh_event_insert(struct bh_store *store, const struct bh_event_row *event);
-/* The largest sequence number (column 0; 0: none), at start. */
-void bh_event_select_last(struct bh_store *store, void (*row)(void *ctx, const struct bh_row *row),
-                          void (*done)(void *ctx, const struct bh_result *result), void *ctx);
 /* Events after `seq`, in order; customer 0: all. */
 void bh_event_select_after(struct bh_store *store, int64_t seq, int64_t customer, int64_t limit,
                            void (*row)(void *ctx, const struct bh_row *row),

@@ -3,19 +3,22 @@
 
 #define COLUMNS                                                                                                        \
     "m.id, m.destination, m.customer, m.domain, m.header_from, m.from_domain, m.mail_from, m.envid, m.size, m.flags, " \
-    "m.accepted_at, m.expires_at, m.credential, m.client, m.helo, m.protocol, m.finished_at"
+    "m.accepted_at, m.expires_at, m.credential, m.client, m.helo, m.protocol, m.body_hash, m.finished_at"
 
-enum { BODY_COLUMN = 17 };
+enum { BODY_COLUMN = 18 };
 
 static const struct bh_query insert_message = {
     "INSERT INTO message(id, destination, customer, domain, header_from, from_domain, mail_from, envid, size, flags,"
-    " accepted_at, expires_at, credential, client, helo, protocol)"
-    " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)"};
+    " accepted_at, expires_at, credential, client, helo, protocol, body_hash)"
+    " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)"};
 static const struct bh_query insert_body = {"INSERT INTO body(message, bytes) VALUES ($1, $2)"};
 static const struct bh_query select_message = {"SELECT " COLUMNS " FROM message m WHERE m.id = $1"};
-static const struct bh_query select_with_body = {
-    "SELECT " COLUMNS ", b.bytes FROM message m JOIN body b ON b.message = m.id WHERE m.id = $1"};
-static const struct bh_query select_files = {"SELECT message FROM body WHERE bytes IS NULL"};
+static const struct bh_query select_delivery = {
+    "SELECT " COLUMNS ", b.bytes, r.address, r.notify, r.orcpt FROM message m JOIN body b ON b.message = m.id"
+    " JOIN recipient r ON r.message = m.id AND r.idx = $2 WHERE m.id = $1"};
+static const struct bh_query select_files = {"SELECT message FROM body WHERE bytes IS NULL ORDER BY message"};
+static const struct bh_query select_last = {
+    "SELECT (SELECT coalesce(max(id), 0) FROM message), (SELECT coalesce(max(seq), 0) FROM event)"};
 static const struct bh_query finish = {"UPDATE message SET finished_at = $2 WHERE id = $1"};
 static const struct bh_query finish_if_last = {
     "UPDATE message SET finished_at = $2 WHERE id = $1 AND finished_at IS NULL AND NOT EXISTS"
@@ -31,13 +34,13 @@ static const struct bh_query purge_messages = {"DELETE FROM message WHERE id IN 
 
 void bh_message_insert(struct bh_store *store, const struct bh_message_row *m)
 {
-    bh_store_submit(
-        store, &(struct bh_request){.query = &insert_message,
-                                    BH_ARGS(BH_INT(m->id), BH_INT(m->destination), BH_INT(m->customer),
-                                            BH_INT(m->domain), BH_TEXT(m->header_from), BH_TEXT(m->from_domain),
-                                            BH_TEXT(m->mail_from), BH_TEXT(m->envid), BH_INT(m->size), BH_INT(m->flags),
-                                            BH_INT(m->accepted_at), BH_INT(m->expires_at), BH_INT(m->credential),
-                                            BH_TEXT(m->client), BH_TEXT(m->helo), BH_TEXT(m->protocol))});
+    bh_store_submit(store, &(struct bh_request){
+                               .query = &insert_message,
+                               BH_ARGS(BH_INT(m->id), BH_INT(m->destination), BH_INT(m->customer), BH_INT(m->domain),
+                                       BH_TEXT(m->header_from), BH_TEXT(m->from_domain), BH_TEXT(m->mail_from),
+                                       BH_TEXT(m->envid), BH_INT(m->size), BH_INT(m->flags), BH_INT(m->accepted_at),
+                                       BH_INT(m->expires_at), BH_INT(m->credential), BH_TEXT(m->client),
+                                       BH_TEXT(m->helo), BH_TEXT(m->protocol), BH_BLOB(m->body_hash))});
 }
 
 void bh_body_insert(struct bh_store *store, uint64_t id, bh_str bytes)
@@ -54,11 +57,13 @@ void bh_message_select(struct bh_store *store, uint64_t id, void (*row)(void *ct
                                .query = &select_message, BH_ARGS(BH_INT(id)), .row = row, .done = done, .ctx = ctx});
 }
 
-void bh_message_select_with_body(struct bh_store *store, uint64_t id, void (*row)(void *ctx, const struct bh_row *row),
-                                 void (*done)(void *ctx, const struct bh_result *result), void *ctx)
+void bh_message_select_delivery(struct bh_store *store, uint64_t id, uint32_t idx,
+                                void (*row)(void *ctx, const struct bh_row *row),
+                                void (*done)(void *ctx, const struct bh_result *result), void *ctx)
 {
-    bh_store_submit(store, &(struct bh_request){
-                               .query = &select_with_body, BH_ARGS(BH_INT(id)), .row = row, .done = done, .ctx = ctx});
+    bh_store_submit(
+        store, &(struct bh_request){
+                   .query = &select_delivery, BH_ARGS(BH_INT(id), BH_INT(idx)), .row = row, .done = done, .ctx = ctx});
 }
 
 void bh_message_from_row(const struct bh_row *row, struct bh_message_row *ret_message)
@@ -80,19 +85,27 @@ void bh_message_from_row(const struct bh_row *row, struct bh_message_row *ret_me
         .client = bh_row_str(row, 13),
         .helo = bh_row_str(row, 14),
         .protocol = bh_row_str(row, 15),
-        .finished_at = bh_row_int(row, 16),
+        .body_hash = bh_row_str(row, 16),
+        .finished_at = bh_row_int(row, 17),
     };
 }
 
-bh_str bh_message_body(const struct bh_row *row)
+void bh_message_delivery_from_row(const struct bh_row *row, struct bh_message_delivery *ret_delivery)
 {
-    return bh_row_str(row, BODY_COLUMN);
+    *ret_delivery = (struct bh_message_delivery){bh_row_str(row, BODY_COLUMN), bh_row_str(row, BODY_COLUMN + 1),
+                                                 bh_row_str(row, BODY_COLUMN + 2), bh_row_str(row, BODY_COLUMN + 3)};
 }
 
 void bh_body_select_files(struct bh_store *store, void (*row)(void *ctx, const struct bh_row *row),
                           void (*done)(void *ctx, const struct bh_result *result), void *ctx)
 {
     bh_store_submit(store, &(struct bh_request){.query = &select_files, .row = row, .done = done, .ctx = ctx});
+}
+
+void bh_message_select_last(struct bh_store *store, void (*row)(void *ctx, const struct bh_row *row),
+                            void (*done)(void *ctx, const struct bh_result *result), void *ctx)
+{
+    bh_store_submit(store, &(struct bh_request){.query = &select_last, .row = row, .done = done, .ctx = ctx});
 }
 
 void bh_message_finish(struct bh_store *store, uint64_t id, bh_time_ms at)

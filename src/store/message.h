@@ -27,6 +27,7 @@ struct bh_message_row {
     bh_str client;      /* address of the submitter, or "local" */
     bh_str helo;
     bh_str protocol;        /* RFC 3848 */
+    bh_str body_hash;       /* SHA-256 of the relaxed body (RFC 6376 3.4.4), or empty */
     bh_time_ms finished_at; /* 0: not yet */
 };
 
@@ -37,16 +38,24 @@ void bh_body_insert(struct bh_store *store, uint64_t id, bh_str bytes);
 /* One row for bh_message_from_row, or none. */
 void bh_message_select(struct bh_store *store, uint64_t id, void (*row)(void *ctx, const struct bh_row *row),
                        void (*done)(void *ctx, const struct bh_result *result), void *ctx);
-/* The same with the body behind: bh_message_body of the row; views live as long as the row. */
-void bh_message_select_with_body(struct bh_store *store, uint64_t id, void (*row)(void *ctx, const struct bh_row *row),
-                                 void (*done)(void *ctx, const struct bh_result *result), void *ctx);
+/* The same with what a delivery to one recipient needs behind: bh_message_delivery of the row. */
+void bh_message_select_delivery(struct bh_store *store, uint64_t id, uint32_t idx,
+                                void (*row)(void *ctx, const struct bh_row *row),
+                                void (*done)(void *ctx, const struct bh_result *result), void *ctx);
 void bh_message_from_row(const struct bh_row *row, struct bh_message_row *ret_message);
-/* {NULL, 0}: the body is in a file. */
-bh_str bh_message_body(const struct bh_row *row);
+struct bh_message_delivery {
+    bh_str body; /* {NULL, 0}: in a file */
+    bh_str address, notify, orcpt;
+};
+void bh_message_delivery_from_row(const struct bh_row *row, struct bh_message_delivery *ret_delivery);
 
-/* Ids of the messages whose body is a file (column 0), for the check of the spool directory at start. */
+/* Ids of the messages whose body is a file (column 0), in order, for the check of the spool directory at start. */
 void bh_body_select_files(struct bh_store *store, void (*row)(void *ctx, const struct bh_row *row),
                           void (*done)(void *ctx, const struct bh_result *result), void *ctx);
+
+/* The largest id (column 0; 0: none) of messages and of events (column 1), at start. */
+void bh_message_select_last(struct bh_store *store, void (*row)(void *ctx, const struct bh_row *row),
+                            void (*done)(void *ctx, const struct bh_result *result), void *ctx);
 
 /* All recipients are finished: stamps the message and deletes the body row. */
 void bh_message_finish(struct bh_store *store, uint64_t id, bh_time_ms at);

@@ -12,7 +12,7 @@ static const struct bh_query insert = {
     " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"};
 /* the partial index gives the order; a message's only recipient has index 0 and no neighbour 1 */
 static const struct bh_query select_open = {
-    "SELECT r.message, r.idx, r.attempts, r.next_at, m.customer, r.route,"
+    "SELECT r.message, r.idx, r.attempts, r.next_at, m.expires_at, m.customer, r.route,"
     " r.idx = 0 AND NOT EXISTS (SELECT 1 FROM recipient o WHERE o.message = r.message AND o.idx = 1)"
     " FROM recipient r JOIN message m ON m.id = r.message WHERE r.finished_at IS NULL ORDER BY r.message, r.idx"};
 static const struct bh_query select_one = {"SELECT " COLUMNS " FROM recipient r WHERE r.message = $1 AND r.idx = $2"};
@@ -59,9 +59,10 @@ void bh_recipient_open_from_row(const struct bh_row *row, struct bh_recipient_op
         .idx = (uint32_t)bh_row_int(row, 1),
         .attempts = (uint32_t)bh_row_int(row, 2),
         .next_at = bh_row_int(row, 3),
-        .customer = bh_row_int(row, 4),
-        .route = bh_row_str(row, 5),
-        .sole = bh_row_int(row, 6) != 0,
+        .expires_at = bh_row_int(row, 4),
+        .customer = bh_row_int(row, 5),
+        .route = bh_row_str(row, 6),
+        .sole = bh_row_int(row, 7) != 0,
     };
 }
 

@@ -39,6 +39,7 @@ struct bh_recipient_open {
     uint32_t idx;
     uint32_t attempts;
     bh_time_ms next_at;
+    bh_time_ms expires_at;
     int64_t customer;
     bh_str route;
     bool sole; /* the message has no other recipient */

@@ -25,8 +25,10 @@ static const struct bh_schema_step steps[] = {
      " client TEXT NOT NULL,"        /* address of the submitter, or 'local' */
      " helo TEXT NOT NULL,"
      " protocol TEXT NOT NULL,"
-     " finished_at INTEGER) STRICT;"                                      /* all recipients are */
+     " body_hash BLOB NOT NULL,"     /* of the relaxed body, as submitted; empty: not known */
+     " finished_at INTEGER) STRICT;" /* all recipients are */
      "CREATE TABLE body(message INTEGER PRIMARY KEY, bytes BLOB) STRICT;" /* NULL: in a file of the spool directory */
+     "CREATE INDEX body_in_file ON body(message) WHERE bytes IS NULL;"
      "CREATE TABLE recipient("
      " message INTEGER NOT NULL,"
      " idx INTEGER NOT NULL,"

@@ -199,6 +199,8 @@ static void test_storm(void **state)
                            : end < 8 ? BH_SITE_WORKS
                                      : BH_SITE_NEUTRAL,
                            life.now);
+            if (end & 1)
+                bh_queue_settle(life.queue, item);
             if (end < 2)
                 bh_queue_put_back(life.queue, item);
             else if (end < 5)

@@ -1,0 +1,283 @@
+/* internal.h: the engine's parts and what they share. One noun per file: content, body file, commit, intake, identity,
+ * flight, result, command. */
+#ifndef BH_ROLES_QUEUED_INTERNAL_H
+#define BH_ROLES_QUEUED_INTERNAL_H
+
+#include "base/list.h"
+#include "base/map.h"
+#include "engine.h"
+#include "queue/message_id.h"
+#include "store/event.h"
+#include "store/message.h"
+#include "store/recipient.h"
+
+/* Where mail to ourselves goes; no domain can be called so. */
+#define STEWARD_ROUTE "@steward"
+
+enum {
+    DESTINATIONS = 2, /* of enum bh_destination */
+    ITEM_FILE = 2     /* a flag of items: the body is a file */
+};
+
+struct flight;
+struct identity;
+
+/* ---- content.c: a message in memory, between its accept and its first delivery ---- */
+
+struct content_recipient {
+    bh_str address, notify, orcpt;
+};
+
+struct content {
+    struct bh_map_node node; /* in contents.by_id, unless `loose` */
+    struct bh_list lru;
+    struct bh_message_row row; /* views point behind the struct, as those below */
+    bh_str body;               /* p == NULL: in a file */
+    uint32_t first_idx;        /* of recipients[0] */
+    uint32_t recipient_count;
+    uint32_t not_given_out; /* recipients that still want it */
+    uint32_t users;         /* flights that hold it */
+    size_t bytes;
+    bool loose; /* read from the store for one flight */
+    struct content_recipient *recipients;
+};
+
+struct contents {
+    struct bh_map by_id;
+    struct bh_list lru;
+    size_t bytes, max_bytes;
+};
+
+/* A copy of all that is handed over, in one allocation. NULL: out of memory. */
+struct content *content_new(const struct bh_message_row *row, bh_str body, uint32_t first_idx,
+                            const struct content_recipient *recipients, uint32_t recipient_count);
+void content_free(struct content *content);
+/* Puts a fresh message in, pushing out the oldest; takes it over. */
+void contents_keep(struct contents *contents, struct content *content);
+struct content *contents_find(struct contents *contents, uint64_t id);
+/* A flight has it (use) and has given it to a worker or given up (unuse). */
+void content_use(struct content *content);
+void contents_unuse(struct contents *contents, struct content *content, bool given_out);
+void contents_forget(struct contents *contents, uint64_t id);
+void contents_free(struct contents *contents);
+
+/* ---- body_file.c: large bodies ---- */
+
+struct body_file {
+    struct bh_list node; /* oldest first */
+    uint64_t number;
+    const void *peer;
+    int fd;
+    uint64_t size_limit;
+    bool named; /* the file system has no O_TMPFILE: it is "new-<number>" */
+};
+
+struct body_files {
+    int dir_fd;
+    struct bh_list pending;
+    size_t pending_count;
+    uint64_t next_number;
+    bool dirty; /* names were made that are not durable yet */
+};
+
+bh_err body_files_open(struct body_files *files, const char *dir, struct bh_store_problem *problem);
+void body_files_close(struct body_files *files);
+bh_err body_file_make(struct body_files *files, const void *peer, uint64_t size_limit, struct body_file **ret_file);
+struct body_file *body_file_find(struct body_files *files, const void *peer, uint64_t number);
+void body_file_drop(struct body_files *files, struct body_file *file);
+void body_files_drop_peer(struct body_files *files, const void *peer);
+/* Gives it the message's name; it must hold exactly `size` bytes. BH_E_INVALID, BH_E_IO. The entry is freed. */
+bh_err body_file_link(struct body_files *files, struct body_file *file, uint64_t message, uint64_t size);
+/* All names made so far are on the disk after this. */
+bh_err body_files_sync(struct body_files *files);
+void body_file_unlink(struct body_files *files, uint64_t message);
+/* For reading; -1. */
+int body_file_read(const struct body_files *files, uint64_t message);
+/* Removes what `is_wanted` does not know. */
+bh_err body_files_sweep(struct body_files *files, bool (*is_wanted)(void *ctx, uint64_t message), void *ctx);
+/* Bytes free for us on that file system; UINT64_MAX if unknown. */
+uint64_t body_files_room(const struct body_files *files);
+
+/* ---- commit.c: what waits for the next commit ---- */
+
+struct pending_submit {
+    struct bh_list node;
+    struct bh_requester from;
+    struct content *content;
+    uint32_t recipient_count;
+    bool has_file;
+};
+
+enum { RESULT_TEXT_MAX = 2048 };
+
+/* What becomes of a recipient; decided once, also if its commit must be repeated. */
+struct pending_result {
+    struct bh_list node;
+    struct bh_worker *worker; /* to acknowledge; NULL: nobody (our own decision, or the worker is gone) */
+    uint64_t delivery_id;
+    struct bh_queue_item *item;
+    struct bh_queue *queue;
+    uint64_t message;
+    uint32_t idx;
+    uint32_t attempts; /* after this */
+    enum bh_event_kind kind;
+    bh_time_ms next_at; /* deferred only */
+    uint16_t code;
+    bool sole;
+    bool last; /* the message is finished by this */
+    int64_t customer;
+    bh_str text;   /* behind the struct */
+    bh_str detail; /* JSON, behind it */
+};
+
+struct group {
+    struct bh_list submits;
+    struct bh_list results; /* oldest first */
+    size_t result_count;
+    bh_time_ms results_since;
+    bool began;              /* a transaction is open */
+    bh_time_ms closed_until; /* the store failed: no intake, no commit before */
+    char why_closed[200];
+};
+
+/* Opens the transaction if there is none. */
+void group_begin(struct bh_queued *q);
+/* Commits if it is time. */
+void group_flush(struct bh_queued *q);
+/* When results alone force the next commit; INT64_MAX. */
+bh_time_ms group_due_at(const struct bh_queued *q);
+void group_free(struct bh_queued *q);
+void add_result(struct bh_queued *q, struct pending_result *result);
+
+/* ---- intake.c ---- */
+
+/* The lane that a recipient's mail waits in: its domain in lower case, or STEWARD_ROUTE. The view points into `route`
+ * or is static. BH_E_SYNTAX: no domain, or one longer than names are. */
+bh_err route_of(uint8_t destination, bh_str address, char route[BH_QUEUE_ROUTE_MAX], bh_str *ret_route);
+
+/* ---- identity.c ---- */
+
+enum { IDENTITIES_MAX = 20000 };
+
+struct identity {
+    struct bh_map_node node;
+    struct bh_list lru;
+    uint64_t token; /* of the question under way; 0: none */
+    uint64_t epoch; /* when it was asked */
+    struct bh_map_node by_token;
+    bool known, allowed, permanent;
+    struct bh_list waiting;                             /* flights */
+    bh_str bounce_domain, helo, keys, enhanced, reason; /* in one allocation, `text` */
+    char *text;
+    size_t key_bytes;
+    char key[];
+};
+
+struct identities {
+    struct bh_map by_key, by_token;
+    struct bh_list lru;
+    uint64_t next_token;
+    uint64_t epoch; /* grows with each VERSION */
+};
+
+void identities_free(struct bh_queued *q);
+/* The identity of a flight's message: *ret_identity when known; else the flight waits (BH_E_AGAIN) and is continued or
+ * put back later. BH_E_NOMEM, BH_E_CLOSED. */
+bh_err identity_get(struct bh_queued *q, struct flight *flight, struct identity **ret_identity);
+
+/* ---- flight.c: deliveries in hand ---- */
+
+struct bh_worker {
+    struct bh_list node; /* in q->workers */
+    void *peer;
+    enum bh_destination serves;
+    uint32_t free;
+    bool reported;
+    struct bh_list flights;
+    size_t flight_count;
+    struct bh_buf acks; /* delivery_ref records */
+};
+
+struct flight {
+    struct bh_map_node by_id;
+    struct bh_list node;        /* in worker.flights while a worker has it */
+    struct bh_list waiting;     /* in identity.waiting */
+    struct bh_worker *worker;   /* NULL: not given out yet */
+    struct bh_queue_item *item; /* NULL: it was finished meanwhile */
+    struct bh_queue *queue;
+    struct content *content; /* until it is given out */
+    uint64_t delivery_id;
+    uint32_t attempt;
+};
+
+/* Gives out what may go. */
+void dispatch(struct bh_queued *q);
+/* The identity is known now. */
+void flight_continue(struct bh_queued *q, struct flight *flight);
+/* Not now: the item is ready again. */
+void flight_put_back(struct bh_queued *q, struct flight *flight);
+/* Out of all lists, freed; the item is left alone. */
+void flight_free(struct bh_queued *q, struct flight *flight);
+void flights_free(struct bh_queued *q);
+/* The store cannot give its message now: tried again in a minute. The flight is freed. */
+void flight_unreadable(struct bh_queued *q, struct flight *flight);
+uint32_t attempt_of(uint64_t delivery_id);
+
+/* ---- result.c ---- */
+
+/* Our own verdict on a flight that no worker has: its identity was refused. The flight is freed. */
+void refuse_flight(struct bh_queued *q, struct flight *flight, uint8_t verdict, bh_str enhanced, bh_str reason);
+/* A taken item whose time is over. */
+void expire_item(struct bh_queued *q, struct bh_queue *queue, struct bh_queue_item *item);
+/* The operator's: ends an item. BH_E_BUSY: it is being delivered just now; BH_E_NOMEM. */
+bh_err drop_item(struct bh_queued *q, struct bh_queue *queue, struct bh_queue_item *item, bh_str why);
+/* Writes one result into the open transaction. */
+void write_result(struct bh_queued *q, struct pending_result *result);
+/* Its commit has returned: the schedule follows, the acknowledgement is queued. */
+void apply_result(struct bh_queued *q, struct pending_result *result);
+void write_event(struct bh_queued *q, enum bh_event_kind kind, uint64_t message, int32_t idx, int64_t customer,
+                 uint16_t code, bh_str text, bh_str detail);
+
+/* ---- engine.c ---- */
+
+struct bh_queued {
+    struct bh_queued_options options;
+    struct bh_store *store;
+    struct bh_queue *queues[DESTINATIONS];
+    struct bh_list workers;
+    struct contents contents;
+    struct body_files files;
+    struct group group;
+    struct identities identities;
+    struct bh_map flights; /* by delivery id */
+    struct bh_id_source message_ids, delivery_ids, event_ids;
+    size_t not_given_out; /* flights without a worker */
+    bh_time_ms started_at;
+    bh_time_ms purge_at;
+    bool settled;
+    bool gate_open;
+    bool draining;
+    bool stalled; /* nothing can be given out just now (controld, memory): tried again in a second */
+    struct bh_buf scratch;
+    struct bh_queued_stats stats;
+};
+
+static inline bh_time_ms now_of(const struct bh_queued *q)
+{
+    return q->options.ops->now(q->options.ctx);
+}
+
+static inline bh_str id_key(const uint64_t *id)
+{
+    return bh_str_of((const char *)id, sizeof(*id));
+}
+
+static inline struct bh_queue *queue_for(struct bh_queued *q, uint8_t destination)
+{
+    return q->queues[destination == BH_TO_STEWARD ? BH_TO_STEWARD : BH_TO_WORLD];
+}
+
+/* The item of a recipient, wherever it is queued, or NULL. */
+struct bh_queue_item *find_item(struct bh_queued *q, uint64_t message, uint32_t idx, struct bh_queue **ret_queue);
+
+#endif

@@ -1,0 +1,476 @@
+/* queued: the engine (engine.h) on the loop: what arrives from the peers goes in, what the engine says goes out.
+ *
+ *   smtpd, controld, steward   SUBMIT, BODY_FILE; controld also COMMAND
+ *   controld                   IDENTITY (asked), VERSION
+ *   keyd                       GRANT_KEY
+ *   sender, steward            DELIVER, RESULT_ACK out; IN_FLIGHT, SLOTS, RESULT in
+ */
+#include "base/random.h"
+#include "engine.h"
+#include "roles/grant.h"
+#include "roles/role.h"
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { IDENTITY_TIMEOUT_MS = 15000, GRANT_LIFE_MS = 24 * 3600 * 1000, PATH_BYTES = 4096 };
+
+/* A connection to a peer: `generation` tells an answer for the last one from one for this. */
+struct link {
+    uint64_t generation;
+    struct bh_worker *worker; /* of senders and the steward, while up */
+};
+
+struct queued {
+    struct bh_role *role;
+    struct bh_store *store;
+    struct bh_queued *engine;
+    struct bh_deferred turn;
+    struct bh_timer wake;
+    char body_dir[PATH_BYTES];
+    uint8_t grant_key[BH_GRANT_KEY_BYTES];
+    bool has_grant_key;
+    bool controld_up;
+    bool draining;
+};
+
+/* ---- what the engine says ---- */
+
+static bh_time_ms now(void *ctx)
+{
+    return bh_loop_now(((struct queued *)ctx)->role->loop);
+}
+
+static struct bh_peer *asker(const struct bh_requester *to)
+{
+    struct bh_peer *peer = to->peer;
+    struct link *link = peer->state;
+
+    return peer->up && link && link->generation == to->generation ? peer : NULL;
+}
+
+/* Sending can fail only because the peer is gone or is being closed: it asks again, or repeats, when it is back. */
+static void ignore(bh_err err)
+{
+    (void)err;
+}
+
+static void submit_reply(void *ctx, const struct bh_requester *to, const struct bh_msg_submit_reply *reply)
+{
+    struct bh_peer *peer = asker(to);
+
+    (void)ctx;
+    if (peer)
+        ignore(BH_PEER_SEND(peer, SUBMIT_REPLY, to->id, submit_reply, reply));
+}
+
+static void command_reply(void *ctx, const struct bh_requester *to, bh_str json)
+{
+    struct bh_peer *peer = asker(to);
+
+    (void)ctx;
+    if (peer)
+        ignore(BH_PEER_SEND(peer, COMMAND_REPLY, to->id, command, &(struct bh_msg_command){json}));
+}
+
+static bh_err deliver(void *ctx, void *peer, const struct bh_msg_deliver *message, int body_fd)
+{
+    struct bh_buf body;
+    bh_err err;
+
+    (void)ctx;
+    if (body_fd < 0)
+        return BH_PEER_SEND((struct bh_peer *)peer, DELIVER, 0, deliver, message);
+    body = bh_buf_make(BH_IPC_BODY_MAX);
+    bh_msg_deliver_put(&body, message);
+    err = bh_buf_err(&body);
+    if (!err)
+        err = bh_peer_send(peer, BH_MSG_DELIVER, 0, bh_buf_view(&body), &body_fd, 1);
+    bh_buf_free(&body);
+    return err;
+}
+
+static bh_err result_ack(void *ctx, void *peer, bh_str deliveries)
+{
+    (void)ctx;
+    return BH_PEER_SEND((struct bh_peer *)peer, RESULT_ACK, 0, result_ack, &(struct bh_msg_result_ack){deliveries});
+}
+
+struct question {
+    struct queued *queued;
+    uint64_t token;
+};
+
+static void identity_answered(void *ctx, bh_err err, struct bh_ipc_message *reply)
+{
+    struct question *question = ctx;
+    struct bh_msg_identity_reply answer;
+
+    if (!err && bh_msg_identity_reply_get(reply->body, &answer) != BH_OK)
+        err = BH_E_SYNTAX;
+    bh_queued_identity(question->queued->engine, question->token, err ? NULL : &answer);
+    free(question);
+}
+
+static bh_err ask_identity(void *ctx, const struct bh_msg_identity *message, uint64_t token)
+{
+    struct queued *queued = ctx;
+    struct bh_peer *controld = bh_role_any_peer(queued->role, BH_ROLE_CONTROLD);
+    struct question *question = controld ? malloc(sizeof(*question)) : NULL;
+    bh_err err;
+
+    if (!question)
+        return controld ? BH_E_NOMEM : BH_E_CLOSED;
+    *question = (struct question){queued, token};
+    err = BH_PEER_CALL(controld, IDENTITY, identity, message, IDENTITY_TIMEOUT_MS, identity_answered, question, NULL);
+    if (err)
+        free(question);
+    return err;
+}
+
+static void put_grant(void *ctx, struct bh_buf *out, uint64_t delivery_id, uint32_t customer_id,
+                      const struct bh_rec_sealed_key *key, bh_time_ms at)
+{
+    const struct queued *queued = ctx;
+    struct bh_grant grant = {.kind = BH_GRANT_DKIM,
+                             .granter = BH_ROLE_QUEUED,
+                             .delivery_id = delivery_id,
+                             .customer_id = customer_id,
+                             .key_id = key->key_id,
+                             .domain = key->domain,
+                             .selector = key->selector,
+                             .expires_at = at + GRANT_LIFE_MS};
+
+    bh_grant_put(out, queued->grant_key, &grant);
+}
+
+static void want_turn(void *ctx)
+{
+    struct queued *queued = ctx;
+
+    bh_loop_defer(queued->role->loop, &queued->turn);
+}
+
+static void wake_at(void *ctx, bh_time_ms at)
+{
+    struct queued *queued = ctx;
+    bh_time_ms in = at - now(queued);
+
+    if (at == INT64_MAX)
+        bh_timer_clear(&queued->wake);
+    else
+        bh_timer_set(&queued->wake, in > 0 ? in : 0);
+}
+
+static const struct bh_queued_ops ops = {submit_reply, command_reply, deliver, result_ack, ask_identity,
+                                         put_grant,    want_turn,     wake_at, now};
+
+static void end_if_drained(struct queued *queued)
+{
+    if (queued->draining && bh_queued_idle(queued->engine))
+        bh_role_stop(queued->role);
+}
+
+static void turn(void *ctx)
+{
+    struct queued *queued = ctx;
+
+    bh_queued_turn(queued->engine);
+    end_if_drained(queued);
+}
+
+/* ---- start and end ---- */
+
+static struct bh_queued_options make_options(struct queued *queued)
+{
+    const struct bh_config *config = queued->role->config;
+
+    return (struct bh_queued_options){
+        .store = queued->store,
+        .body_dir = queued->body_dir,
+        .ops = &ops,
+        .ctx = queued,
+        .random = &bh_random_os,
+        .log = &queued->role->log,
+        .seed = {queued->role->map_seed[0], queued->role->map_seed[1]},
+        .retry = {config->retry_first_s, config->retry_max_s, config->retry_growth, 15, config->expire_s},
+        .retention_ms = (int64_t)config->retention_s * 1000,
+        .message_size_max = config->message_size_max,
+        .recipients_max = config->recipients_max,
+        .results_max = config->unacknowledged_max,
+        .sender_count = config->sender_count,
+    };
+}
+
+static bh_err open_spool(struct queued *queued)
+{
+    char path[PATH_BYTES];
+    struct bh_store_problem problem = {""};
+    struct bh_store_options options = {.path = path, .schema = &bh_spool_schema, .owner = "queued"};
+    bh_str dir = queued->role->config->state_dir;
+    struct bh_queued_options engine;
+    bh_err err;
+
+    if (snprintf(path, sizeof(path), "%.*s/spool/spool.db", BH_FMT(dir)) >= (int)sizeof(path) ||
+        snprintf(queued->body_dir, sizeof(queued->body_dir), "%.*s/spool/body", BH_FMT(dir)) >=
+            (int)sizeof(queued->body_dir))
+        return BH_E_LIMIT;
+    err = bh_store_open(&options, &problem, &queued->store);
+    engine = make_options(queued);
+    if (!err)
+        err = bh_queued_new(&engine, &problem, &queued->engine);
+    if (err)
+        bh_logf(&queued->role->log, BH_LOG_ERROR, "%s", problem.text);
+    return err;
+}
+
+static bh_err start(struct bh_role *role)
+{
+    struct queued *queued = calloc(1, sizeof(*queued));
+    struct bh_queue_counts counts;
+    bh_err err;
+
+    if (!queued)
+        return BH_E_NOMEM;
+    role->state = queued;
+    queued->role = role;
+    bh_deferred_init(&queued->turn, turn, queued);
+    err = bh_timer_init(role->loop, &queued->wake, want_turn, queued);
+    if (!err)
+        err = open_spool(queued);
+    if (err)
+        return err;
+    bh_queued_counts(queued->engine, &counts);
+    bh_logf(&role->log, BH_LOG_INFO, "%zu recipients in the queue", counts.items);
+    want_turn(queued);
+    return BH_OK;
+}
+
+static void stop(struct bh_role *role)
+{
+    struct queued *queued = role->state;
+
+    if (!queued)
+        return;
+    bh_queued_free(queued->engine);
+    bh_store_close(queued->store);
+    bh_timer_free(&queued->wake);
+    bh_deferred_cancel(&queued->turn);
+    bh_wipe(queued->grant_key, sizeof(queued->grant_key));
+    for (struct bh_peer *peer = role->peers; peer; peer = peer->next_peer)
+        free(peer->state);
+    free(queued);
+    role->state = NULL;
+}
+
+static void drain(struct bh_role *role)
+{
+    struct queued *queued = role->state;
+
+    queued->draining = true;
+    bh_queued_drain(queued->engine);
+    want_turn(queued);
+}
+
+static void reload(struct bh_role *role)
+{
+    struct queued *queued = role->state;
+    struct bh_queued_options options = make_options(queued);
+
+    bh_queued_configure(queued->engine, &options);
+}
+
+/* ---- peers ---- */
+
+static void gate(struct queued *queued)
+{
+    bh_queued_gate(queued->engine, queued->controld_up && queued->has_grant_key);
+}
+
+static void peer_up(struct bh_role *role, struct bh_peer *peer)
+{
+    struct queued *queued = role->state;
+    struct link *link = peer->state ? peer->state : calloc(1, sizeof(*link));
+
+    if (!link) {
+        bh_peer_close(peer, "out of memory");
+        return;
+    }
+    peer->state = link;
+    link->generation++;
+    if (peer->kind == BH_ROLE_SENDER || peer->kind == BH_ROLE_STEWARD) {
+        enum bh_destination serves = peer->kind == BH_ROLE_SENDER ? BH_TO_WORLD : BH_TO_STEWARD;
+
+        if (bh_queued_worker_up(queued->engine, peer, serves, &link->worker) != BH_OK)
+            bh_peer_close(peer, "out of memory");
+    }
+    if (peer->kind == BH_ROLE_CONTROLD) {
+        queued->controld_up = true;
+        bh_queued_version(queued->engine); /* what a former controld said may be old */
+        gate(queued);
+    }
+}
+
+static void peer_down(struct bh_role *role, struct bh_peer *peer)
+{
+    struct queued *queued = role->state;
+    struct link *link = peer->state;
+
+    if (link && link->worker)
+        bh_queued_worker_down(queued->engine, link->worker);
+    if (link)
+        link->worker = NULL;
+    bh_queued_requester_down(queued->engine, peer);
+    if (peer->kind == BH_ROLE_CONTROLD) {
+        queued->controld_up = false;
+        gate(queued);
+    }
+}
+
+/* ---- messages ---- */
+
+static struct bh_requester requester(struct bh_peer *peer, const struct bh_ipc_message *message)
+{
+    struct link *link = peer->state;
+
+    return (struct bh_requester){peer, link->generation, message->id};
+}
+
+static bh_err on_submit(struct queued *queued, struct bh_peer *peer, const struct bh_ipc_message *message)
+{
+    struct bh_requester from = requester(peer, message);
+    struct bh_msg_submit submit;
+    bh_err err = bh_msg_submit_get(message->body, &submit);
+
+    if (!err)
+        bh_queued_submit(queued->engine, &from, &submit);
+    return err;
+}
+
+static bh_err on_body_file(struct queued *queued, struct bh_peer *peer, const struct bh_ipc_message *message)
+{
+    struct bh_requester from = requester(peer, message);
+    struct bh_msg_body_file ask;
+    struct bh_msg_body_file_reply reply = {.ok = 1};
+    struct bh_buf body = bh_buf_make(1024);
+    int fd = -1;
+    bh_err err = bh_msg_body_file_get(message->body, &ask);
+
+    if (err)
+        return err;
+    err = bh_queued_body_file(queued->engine, &from, ask.size_limit, &reply.body_file, &fd);
+    if (err)
+        reply = (struct bh_msg_body_file_reply){.ok = 0, .reason = bh_str_c(bh_err_text(err))};
+    bh_msg_body_file_reply_put(&body, &reply);
+    err = bh_peer_send(peer, BH_MSG_BODY_FILE_REPLY, message->id, bh_buf_view(&body), &fd, fd >= 0);
+    bh_buf_free(&body);
+    return err;
+}
+
+static bh_err on_command(struct queued *queued, struct bh_peer *peer, const struct bh_ipc_message *message)
+{
+    struct bh_requester from = requester(peer, message);
+    struct bh_msg_command command;
+    bh_err err = bh_msg_command_get(message->body, &command);
+
+    if (!err)
+        bh_queued_command(queued->engine, &from, command.json);
+    return err;
+}
+
+static bh_err on_result(struct queued *queued, struct bh_worker *worker, bh_str body)
+{
+    struct bh_msg_result result;
+    bh_err err = bh_msg_result_get(body, &result);
+
+    return err ? err : bh_queued_result(queued->engine, worker, &result);
+}
+
+static bh_err on_slots(struct queued *queued, struct bh_worker *worker, bh_str body)
+{
+    struct bh_msg_slots slots;
+    bh_err err = bh_msg_slots_get(body, &slots);
+
+    if (!err)
+        bh_queued_slots(queued->engine, worker, slots.more);
+    return err;
+}
+
+static bh_err on_in_flight(struct queued *queued, struct bh_worker *worker, bh_str body)
+{
+    struct bh_msg_in_flight in_flight;
+    bh_err err = bh_msg_in_flight_get(body, &in_flight);
+
+    return err ? err : bh_queued_in_flight(queued->engine, worker, in_flight.deliveries);
+}
+
+static bh_err from_worker(struct queued *queued, struct bh_peer *peer, const struct bh_ipc_message *message)
+{
+    struct bh_worker *worker = ((struct link *)peer->state)->worker;
+
+    if (!worker)
+        return BH_E_SYNTAX;
+    switch (message->type) {
+    case BH_MSG_IN_FLIGHT:
+        return on_in_flight(queued, worker, message->body);
+    case BH_MSG_SLOTS:
+        return on_slots(queued, worker, message->body);
+    case BH_MSG_RESULT:
+        return on_result(queued, worker, message->body);
+    default:
+        return BH_E_SYNTAX;
+    }
+}
+
+static bh_err on_grant_key(struct queued *queued, const struct bh_ipc_message *message)
+{
+    struct bh_msg_grant_key grant_key;
+    bh_err err = bh_msg_grant_key_get(message->body, &grant_key);
+
+    if (err || grant_key.key.n != BH_GRANT_KEY_BYTES)
+        return BH_E_SYNTAX;
+    memcpy(queued->grant_key, grant_key.key.p, BH_GRANT_KEY_BYTES);
+    queued->has_grant_key = true;
+    gate(queued);
+    return BH_OK;
+}
+
+static bh_err handle_message(struct bh_role *role, struct bh_peer *peer, struct bh_ipc_message *message)
+{
+    struct queued *queued = role->state;
+    bool may_submit = peer->kind == BH_ROLE_SMTPD || peer->kind == BH_ROLE_CONTROLD || peer->kind == BH_ROLE_STEWARD ||
+                      peer->kind == BH_ROLE_WEBD;
+
+    if (!peer->state)
+        return BH_E_BUG;
+    if (message->type == BH_MSG_SUBMIT && may_submit)
+        return on_submit(queued, peer, message);
+    if (message->type == BH_MSG_BODY_FILE && may_submit)
+        return on_body_file(queued, peer, message);
+    if (peer->kind == BH_ROLE_SENDER || peer->kind == BH_ROLE_STEWARD)
+        return from_worker(queued, peer, message);
+    if (message->type == BH_MSG_GRANT_KEY && peer->kind == BH_ROLE_KEYD)
+        return on_grant_key(queued, message);
+    if (peer->kind != BH_ROLE_CONTROLD)
+        return BH_E_DENIED;
+    if (message->type == BH_MSG_COMMAND)
+        return on_command(queued, peer, message);
+    if (message->type == BH_MSG_VERSION) {
+        bh_queued_version(queued->engine);
+        return BH_OK;
+    }
+    return BH_E_SYNTAX;
+}
+
+int main(void)
+{
+    static const struct bh_role_ops role_ops = {.kind = BH_ROLE_QUEUED,
+                                                .start = start,
+                                                .peer_up = peer_up,
+                                                .peer_down = peer_down,
+                                                .message = handle_message,
+                                                .reload = reload,
+                                                .drain = drain,
+                                                .stop = stop};
+
+    return bh_role_main(&role_ops);
+}
