@@ -10,11 +10,11 @@ packages_build=(gcc libc6-dev linux-libc-dev meson ninja-build pkg-config
 packages_run=(ca-certificates dns-root-data publicsuffix openssl python3)
 
 # what ./test checks it with: a second compiler, the checkers, the judges, the clients and the peers
-packages_test=(clang libclang-rt-14-dev clang-format shellcheck python3-pyflakes binutils
+packages_test=(clang libclang-rt-14-dev clang-format clang-tidy shellcheck python3-pyflakes binutils
   libcmocka-dev python3-pytest python3-yaml python3-dnspython
   python3-dkim python3-spf python3-authheaders
   swaks libnet-ssleay-perl msmtp curl
-  postfix knot unbound iproute2 procps)
+  postfix knot nsd unbound iproute2 procps)
 
 # services that come with them and must stay off: they are peers of the tests, not of this machine
-packages_services=(postfix knot unbound unbound-resolvconf msmtpd)
+packages_services=(postfix knot nsd unbound unbound-resolvconf msmtpd)

@@ -130,7 +130,10 @@ static bh_err seal(struct bh_auth_tool *run, const struct bh_dkim_key *key, stru
         err = sign(run, key, &prepared, &ret_fields[1]);
     if (!err)
         err = bh_arc_prepare_seal(run->dkim, run->arena, message, sealing, ret_fields[2], ret_fields[1], &prepared);
-    return err ? err : sign(run, key, &prepared, &ret_fields[0]);
+    if (!err)
+        err = sign(run, key, &prepared, &ret_fields[0]);
+    sealing->message.names = NULL; /* `names` ends here */
+    return err;
 }
 
 static int print_sealed(struct bh_auth_tool *run, bh_err err, const bh_str fields[3])
