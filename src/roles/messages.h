@@ -147,7 +147,7 @@ enum bh_delivery_verdict { BH_DELIVERED = 1, BH_DEFERRED = 2, BH_BOUNCED = 3 };
     X(IN_FLIGHT, 54, in_flight)                                                                                        \
     /* keyd */                                                                                                         \
     X(SIGN, 60, sign)                                                                                                  \
-    X(SIGN_REPLY, 60 | BH_REPLY, sign_reply)                                                                           \
+    X(SIGNATURES, 63, signatures)                                                                                      \
     X(GRANT_KEY, 61, grant_key)                                                                                        \
     X(SUBKEYS, 62, subkeys)                                                                                            \
     X(KEY_GENERATE, 70, key_generate)                                                                                  \
@@ -325,7 +325,8 @@ enum bh_delivery_verdict { BH_DELIVERED = 1, BH_DEFERRED = 2, BH_BOUNCED = 3 };
 #define BH_FIELDS_in_flight(F) F(str, deliveries) /* list of delivery_ref */
 
 #define BH_FIELDS_sign(F) F(str, items)       /* 1 to 8 sign_item */
-#define BH_FIELDS_sign_reply(F) F(str, items) /* signature, in any order, all or part; the id of the request */
+/* keyd to sender: some of the signatures asked for, in any order, possibly in several messages. */
+#define BH_FIELDS_signatures(F) F(str, items)  /* list of signature */
 #define BH_FIELDS_grant_key(F) F(str, key)    /* 32 bytes: keyd to queued and controld at connection */
 /* keyd to sender, smtpd, webd, dnsd at connection and before each new period: the whole ring, newest last. */
 #define BH_FIELDS_subkeys(F)                                                                                           \
@@ -387,7 +388,7 @@ enum bh_message_type {
     X(hello) X(start) X(ready) X(peer) X(listener) X(file) X(reload) X(drain) X(reloaded) X(login)                     \
     X(login_reply) X(customer) X(may_send) X(may_send_reply) X(bounce_domain) X(bounce_domain_reply) X(version)        \
     X(submit) X(submit_reply) X(body_file) X(body_file_reply) X(identity) X(identity_reply) X(deliver) X(result)       \
-    X(result_ack) X(slots) X(in_flight) X(sign) X(sign_reply) X(grant_key) X(subkeys) X(key_generate)                  \
+    X(result_ack) X(slots) X(in_flight) X(sign) X(signatures) X(grant_key) X(subkeys) X(key_generate)                  \
     X(key_reply) X(zone) X(zone_remove) X(zones_commit) X(dns_ask) X(dns_ask_reply) X(command)
 /* clang-format on */
 

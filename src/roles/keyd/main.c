@@ -196,9 +196,9 @@ static void reply_signatures(struct connection *connection, uint32_t request, st
 {
     struct bh_buf body = bh_buf_make(BH_IPC_BODY_MAX);
 
-    bh_msg_sign_reply_put(&body, &(struct bh_msg_sign_reply){bh_buf_view(items)});
+    bh_msg_signatures_put(&body, &(struct bh_msg_signatures){bh_buf_view(items)});
     bh_buf_clear(items);
-    send_body(connection, BH_MSG_SIGN_REPLY, request, &body);
+    send_body(connection, BH_MSG_SIGNATURES, request, &body);
 }
 
 static bh_err handle_sign(struct connection *connection, const struct bh_ipc_message *message)

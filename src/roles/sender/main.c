@@ -1,0 +1,221 @@
+/* main.c: sender: SMTP out. The role's table of functions; the work is in the files that sender.h names. */
+#include "base/random.h"
+#include "sender.h"
+#include <stdlib.h>
+#include <unistd.h>
+
+enum { DRAIN_LIMIT_MS = 12 * 1000, DRAIN_STEP_MS = 100, SLOTS_MAX = 512 };
+
+static struct sender *sender_of(struct bh_role *role)
+{
+    return role->state;
+}
+
+static size_t slot_count(const struct sender *sender)
+{
+    size_t wanted = (size_t)sender->role->config->connection_limit * 2;
+
+    return wanted < SLOTS_MAX ? wanted : SLOTS_MAX;
+}
+
+/* Every delivery that is done makes room for one; told once per turn. */
+static void tell_slots(void *ctx)
+{
+    struct sender *sender = ctx;
+    struct bh_peer *queued = bh_role_any_peer(sender->role, BH_ROLE_QUEUED);
+
+    if (queued && sender->finished && !sender->draining)
+        (void)!BH_PEER_SEND(queued, SLOTS, 0, slots, &((struct bh_msg_slots){(uint32_t)sender->finished}));
+    sender->finished = 0;
+}
+
+static void queued_up(struct sender *sender, struct bh_peer *queued)
+{
+    size_t room = slot_count(sender);
+
+    bh_results_replay(sender, queued);
+    room = room > sender->deliveries.count ? room - sender->deliveries.count : 0;
+    sender->finished = 0;
+    if (!sender->draining)
+        (void)!BH_PEER_SEND(queued, SLOTS, 0, slots, &((struct bh_msg_slots){(uint32_t)room}));
+}
+
+static void peer_up(struct bh_role *role, struct bh_peer *peer)
+{
+    if (peer->kind == BH_ROLE_QUEUED)
+        queued_up(sender_of(role), peer);
+    else if (peer->kind == BH_ROLE_KEYD)
+        bh_signing_again(sender_of(role));
+}
+
+static bh_err take_subkeys(struct sender *sender, bh_str body)
+{
+    struct bh_msg_subkeys message;
+    struct bh_rec_subkey record;
+    struct bh_cur list;
+    bh_err err = bh_msg_subkeys_get(body, &message);
+
+    if (err || !bh_str_eq(message.purpose, BH_STR("bounce")))
+        return err;
+    list = bh_cur_make(message.keys);
+    sender->ring.count = 0;
+    sender->ring.keys = sender->ring_keys;
+    while ((err = bh_rec_subkey_next(&list, &record)) == BH_MORE && sender->ring.count < BH_VERP_KEYS_MAX) {
+        struct bh_verp_key *key = &sender->ring_keys[sender->ring.count];
+
+        if (record.key.n != BH_VERP_KEY_BYTES)
+            return BH_E_SYNTAX;
+        key->period = (uint16_t)record.period;
+        memcpy(key->key, record.key.p, BH_VERP_KEY_BYTES);
+        sender->ring.count++;
+    }
+    return err == BH_DONE ? BH_OK : err;
+}
+
+static bh_err on_message(struct bh_role *role, struct bh_peer *peer, struct bh_ipc_message *message)
+{
+    struct sender *sender = sender_of(role);
+
+    if (peer->kind == BH_ROLE_QUEUED && message->type == BH_MSG_DELIVER)
+        return bh_delivery_begin(sender, message);
+    if (peer->kind == BH_ROLE_QUEUED && message->type == BH_MSG_RESULT_ACK)
+        return bh_result_acknowledged(sender, message->body);
+    if (peer->kind == BH_ROLE_KEYD && message->type == BH_MSG_SIGNATURES)
+        return bh_signing_answer(sender, message->body);
+    if (peer->kind == BH_ROLE_KEYD && message->type == BH_MSG_SUBKEYS)
+        return take_subkeys(sender, message->body);
+    return BH_E_SYNTAX;
+}
+
+/* ---- resolver ---- */
+
+static const char *keep_c(struct bh_arena *arena, bh_str text)
+{
+    return text.n ? bh_arena_dup(arena, text).p : NULL;
+}
+
+static const char *readable(const char *path)
+{
+    return path && access(path, R_OK) == 0 ? path : NULL;
+}
+
+static bh_err make_resolver(struct sender *sender)
+{
+    const struct bh_config *c = sender->role->config;
+    struct bh_arena *arena = bh_arena_new(1 << 20);
+    const char **forwards = arena ? bh_arena_array(arena, c->forward_count, sizeof(*forwards)) : NULL;
+    size_t stub_count = 0;
+    struct bh_unbound_stub *stubs = NULL;
+    struct bh_unbound_config config = {.mode = c->resolver_mode == BH_RESOLVE_FORWARD ? BH_UNBOUND_FORWARD
+                                                                                      : BH_UNBOUND_RECURSIVE,
+                                       .event_base = bh_loop_base(sender->role->loop)};
+    const char *why = "";
+    bh_err err;
+
+    for (size_t i = 0; i < c->stub_count; i++)
+        stub_count += c->stubs[i].address_count;
+    stubs = arena ? bh_arena_array(arena, stub_count, sizeof(*stubs)) : NULL;
+    if (!forwards || !stubs) {
+        bh_arena_free(arena);
+        return BH_E_NOMEM;
+    }
+    for (size_t i = 0; i < c->forward_count; i++)
+        forwards[i] = keep_c(arena, c->forwards[i]);
+    for (size_t i = 0; i < c->stub_count; i++)
+        for (size_t k = 0; k < c->stubs[i].address_count; k++)
+            stubs[config.stub_count++] = (struct bh_unbound_stub){keep_c(arena, c->stubs[i].zone),
+                                                                  keep_c(arena, c->stubs[i].addresses[k]), true};
+    config.forwards = forwards;
+    config.forward_count = c->forward_count;
+    config.stubs = stubs;
+    config.root_hints = readable(keep_c(arena, c->root_hints));
+    config.trust_anchor = readable(keep_c(arena, c->trust_anchor));
+    err = bh_unbound_resolver_new(&config, &sender->unbound, &why);
+    bh_arena_free(arena);
+    if (err)
+        bh_logf(&sender->role->log, BH_LOG_ERROR, "resolver: %s: %s", bh_err_text(err), why ? why : "");
+    else
+        sender->resolver = bh_unbound_resolver_base(sender->unbound);
+    return err;
+}
+
+/* ---- life ---- */
+
+static void drain_step(void *ctx)
+{
+    struct sender *sender = ctx;
+
+    if (sender->deliveries.count == 0 && sender->results.count == 0)
+        bh_role_stop(sender->role);
+    else
+        bh_timer_set(&sender->drain_timer, DRAIN_STEP_MS);
+}
+
+static void drain(struct bh_role *role)
+{
+    struct sender *sender = sender_of(role);
+
+    sender->draining = true;
+    bh_timer_set(&sender->drain_timer, 0);
+}
+
+static bh_err start(struct bh_role *role)
+{
+    struct sender *sender = calloc(1, sizeof(*sender));
+    struct bh_dkim_config dkim = {.max_header_bytes = 4 << 20};
+    char ca_file[1024];
+    bh_err err;
+
+    if (!sender)
+        return BH_E_NOMEM;
+    role->state = sender;
+    sender->role = role;
+    bh_map_init(&sender->deliveries, role->map_seed);
+    bh_map_init(&sender->sites, role->map_seed);
+    bh_map_init(&sender->results, role->map_seed);
+    bh_list_init(&sender->signing);
+    bh_list_init(&sender->to_sign);
+    bh_deferred_init(&sender->write_sign, bh_signing_write, sender);
+    bh_deferred_init(&sender->tell_slots, tell_slots, sender);
+    memcpy(dkim.seed, role->map_seed, sizeof(dkim.seed));
+    sender->dkim = bh_dkim_new(&dkim);
+    if (!sender->dkim)
+        return BH_E_NOMEM;
+    err = bh_str_to_c(role->config->ca_file, ca_file, sizeof(ca_file));
+    if (!err)
+        err = bh_tls_client_new(ca_file, &sender->tls);
+    if (!err)
+        err = bh_timer_init(role->loop, &sender->drain_timer, drain_step, sender);
+    return err ? err : make_resolver(sender);
+}
+
+static void stop(struct bh_role *role)
+{
+    struct sender *sender = sender_of(role);
+
+    bh_sites_free(sender);
+    for (struct bh_map_node *node; (node = bh_map_next(&sender->deliveries, NULL));)
+        bh_delivery_free(BH_CONTAINER_OF(node, struct delivery, node));
+    bh_map_free(&sender->deliveries);
+    bh_results_free(sender);
+    bh_unbound_resolver_free(sender->unbound);
+    bh_tls_free(sender->tls);
+    bh_dkim_free(sender->dkim);
+    bh_timer_free(&sender->drain_timer);
+    bh_deferred_cancel(&sender->write_sign);
+    bh_deferred_cancel(&sender->tell_slots);
+    bh_wipe(sender->ring_keys, sizeof(sender->ring_keys));
+    free(sender);
+}
+
+int main(void)
+{
+    static const struct bh_role_ops ops = {.kind = BH_ROLE_SENDER,
+                                           .start = start,
+                                           .peer_up = peer_up,
+                                           .message = on_message,
+                                           .drain = drain,
+                                           .stop = stop};
+
+    return bh_role_main(&ops);
+}
