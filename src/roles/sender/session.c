@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { CONNECT_MS = 30 * 1000, IDLE_MS = 5 * 1000, IOV_MAX_HERE = 16, INSIDE_MAX = 2 };
+enum { CONNECT_MS = 30 * 1000, IDLE_MS = 5 * 1000, IOV_MAX_HERE = 16, INSIDE_MAX = 2, INPUT_MAX = 64 * 1024 };
 
 void bh_site_no_tls(struct site *site);
 
@@ -22,6 +22,7 @@ struct session {
     struct bh_chan *chan;
     struct bh_smtp_client *client;
     struct bh_timer idle;
+    struct bh_deferred broken; /* a write failed: what follows from it is seen to at the end of the turn */
     struct delivery *inside[INSIDE_MAX];
     bool connected; /* TCP */
     bool was_ready; /* EHLO went well */
@@ -177,7 +178,11 @@ static void write_out(struct session *session)
             return;
         for (size_t i = 0; i < count; i++)
             total += iov[i].iov_len;
-        taken = bh_chan_writev(session->chan, iov, count);
+        if (bh_chan_send(session->chan, iov, count, &taken) != BH_OK) {
+            bh_smtp_client_fail(session->client, BH_E_CLOSED, BH_STR("the connection broke while writing"));
+            bh_loop_defer(session->sender->role->loop, &session->broken);
+            return;
+        }
         bh_smtp_client_sent(session->client, taken);
         if (taken < total)
             return;
@@ -196,6 +201,7 @@ static void close_session(struct session *session, const char *why)
     bh_chan_close(session->chan);
     bh_smtp_client_free(session->client);
     bh_timer_free(&session->idle);
+    bh_deferred_cancel(&session->broken);
     free(session);
 }
 
@@ -204,7 +210,7 @@ static void start_tls(struct session *session)
     bh_str input = bh_chan_input(session->chan);
 
     bh_chan_consume(session->chan, input.n);
-    if (bh_chan_start_tls(session->chan, session->sender->tls, BH_TLS_OPPORTUNISTIC_PEER, session->host) != BH_OK)
+    if (bh_chan_start_tls(session->chan, session->sender->tls, bh_str_c(session->host), false) != BH_OK)
         bh_smtp_client_fail(session->client, BH_E_CRYPTO, BH_STR("TLS cannot be started"));
 }
 
@@ -230,7 +236,7 @@ static void pump(struct session *session)
         case BH_SMTP_CLIENT_STARTTLS:
             write_out(session);
             start_tls(session);
-            bh_chan_timeout(session->chan, bh_smtp_client_timeout_ms(session->client));
+            bh_chan_set_timeout(session->chan, bh_smtp_client_timeout_ms(session->client));
             return;
         case BH_SMTP_CLIENT_OVER:
             (void)snprintf(why, sizeof(why), "%s: %.*s", session->remote, BH_FMT(bh_str_sub(result.text, 0, 200)));
@@ -250,8 +256,8 @@ static void pump(struct session *session)
         close_session(session, why);
         return;
     }
-    bh_chan_timeout(session->chan,
-                    is_empty(session) && session->was_ready ? 0 : bh_smtp_client_timeout_ms(session->client));
+    bh_chan_set_timeout(session->chan,
+                        is_empty(session) && session->was_ready ? 0 : bh_smtp_client_timeout_ms(session->client));
 }
 
 bool bh_session_offer(struct session *session)
@@ -260,16 +266,8 @@ bool bh_session_offer(struct session *session)
         return false;
     fill(session);
     write_out(session);
-    bh_chan_timeout(session->chan, bh_smtp_client_timeout_ms(session->client));
+    bh_chan_set_timeout(session->chan, bh_smtp_client_timeout_ms(session->client));
     return true;
-}
-
-static void on_connected(void *ctx)
-{
-    struct session *session = ctx;
-
-    session->connected = true;
-    bh_chan_timeout(session->chan, bh_smtp_client_timeout_ms(session->client));
 }
 
 static void on_input(void *ctx)
@@ -284,16 +282,27 @@ static void on_writable(void *ctx)
     write_out(session);
 }
 
-static void on_tls_up(void *ctx)
+/* Connected, or the handshake is done. */
+static void on_up(void *ctx)
 {
     struct session *session = ctx;
 
+    if (!session->connected) {
+        session->connected = true;
+        bh_chan_set_timeout(session->chan, bh_smtp_client_timeout_ms(session->client));
+        return;
+    }
     bh_chan_tls_text(session->chan, session->tls_text, sizeof(session->tls_text));
     bh_smtp_client_tls_up(session->client);
     pump(session);
 }
 
-static void on_failed(void *ctx, bh_err err, const char *why)
+static void on_broken(void *ctx)
+{
+    pump(ctx);
+}
+
+static void on_down(void *ctx, bh_err err, const char *why)
 {
     struct session *session = ctx;
 
@@ -312,7 +321,7 @@ static void on_idle(void *ctx)
     pump(session);
 }
 
-static const struct bh_chan_ops ops = {on_connected, on_input, on_writable, on_tls_up, on_failed};
+static const struct bh_chan_ops ops = {on_up, on_input, on_writable, on_down};
 
 /* ---- opening ---- */
 
@@ -368,6 +377,7 @@ struct session *bh_session_open(struct sender *sender, struct site *site, const 
     if (!session)
         return NULL;
     bh_list_init(&session->link);
+    bh_deferred_init(&session->broken, on_broken, session);
     session->sender = sender;
     session->site = site;
     session->tls = tls;
@@ -376,15 +386,16 @@ struct session *bh_session_open(struct sender *sender, struct site *site, const 
     config.helo = bh_str_c(session->helo);
     session->client = bh_smtp_client_new(&config);
     if (session->client && bh_timer_init(sender->role->loop, &session->idle, on_idle, session) == BH_OK)
-        session->chan = bh_chan_connect(sender->role->loop, &address->to.any, address->bytes,
-                                        from_bytes ? (struct sockaddr *)&from : NULL, from_bytes, &ops, session);
+        (void)!bh_chan_connect(sender->role->loop, &address->to.any, address->bytes,
+                               from_bytes ? (struct sockaddr *)&from : NULL, from_bytes, INPUT_MAX, &ops, session,
+                               &session->chan);
     if (!session->chan) {
         bh_smtp_client_free(session->client);
         bh_timer_free(&session->idle);
         free(session);
         return NULL;
     }
-    bh_chan_timeout(session->chan, CONNECT_MS);
+    bh_chan_set_timeout(session->chan, CONNECT_MS);
     sender->connections++;
     return session;
 }
@@ -397,5 +408,6 @@ void bh_session_close(struct session *session)
     bh_chan_close(session->chan);
     bh_smtp_client_free(session->client);
     bh_timer_free(&session->idle);
+    bh_deferred_cancel(&session->broken);
     free(session);
 }
