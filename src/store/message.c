@@ -27,7 +27,7 @@ static const struct bh_query delete_body = {"DELETE FROM body WHERE message = $1
 static const struct bh_query delete_body_if_finished = {
     "DELETE FROM body WHERE message = $1 AND EXISTS (SELECT 1 FROM message WHERE id = $1 AND finished_at IS NOT NULL)"};
 
-#define OLD "(SELECT id FROM message WHERE id < $1 AND finished_at IS NOT NULL ORDER BY id LIMIT $2)"
+#define OLD "(SELECT id FROM message WHERE id < $1 AND finished_at < $2 ORDER BY id LIMIT $3)"
 static const struct bh_query purge_events = {"DELETE FROM event WHERE message IN " OLD};
 static const struct bh_query purge_recipients = {"DELETE FROM recipient WHERE message IN " OLD};
 static const struct bh_query purge_messages = {"DELETE FROM message WHERE id IN " OLD};
@@ -122,13 +122,13 @@ void bh_message_finish_if_last(struct bh_store *store, uint64_t id, bh_time_ms a
     bh_store_submit(store, &(struct bh_request){.query = &delete_body_if_finished, BH_ARGS(BH_INT(id))});
 }
 
-void bh_message_purge(struct bh_store *store, uint64_t before_id, int64_t limit,
+void bh_message_purge(struct bh_store *store, uint64_t before_id, bh_time_ms finished_before, int64_t limit,
                       void (*done)(void *ctx, const struct bh_result *result), void *ctx)
 {
-    const struct bh_value args[] = {BH_INT(before_id), BH_INT(limit)};
+    const struct bh_value args[] = {BH_INT(before_id), BH_INT(finished_before), BH_INT(limit)};
 
-    bh_store_submit(store, &(struct bh_request){.query = &purge_events, .args = args, .arg_count = 2});
-    bh_store_submit(store, &(struct bh_request){.query = &purge_recipients, .args = args, .arg_count = 2});
+    bh_store_submit(store, &(struct bh_request){.query = &purge_events, .args = args, .arg_count = 3});
+    bh_store_submit(store, &(struct bh_request){.query = &purge_recipients, .args = args, .arg_count = 3});
     bh_store_submit(
-        store, &(struct bh_request){.query = &purge_messages, .args = args, .arg_count = 2, .done = done, .ctx = ctx});
+        store, &(struct bh_request){.query = &purge_messages, .args = args, .arg_count = 3, .done = done, .ctx = ctx});
 }

@@ -63,9 +63,10 @@ void bh_message_finish(struct bh_store *store, uint64_t id, bh_time_ms at);
 void bh_message_finish_if_last(struct bh_store *store, uint64_t id, bh_time_ms at,
                                void (*done)(void *ctx, const struct bh_result *result), void *ctx);
 
-/* Deletes up to `limit` finished messages with ids below `before_id`, their recipients and events. Three statements:
- * inside a transaction. `done` is that of the last; changed = messages deleted. */
-void bh_message_purge(struct bh_store *store, uint64_t before_id, int64_t limit,
+/* Deletes up to `limit` messages that were finished before `finished_before` (and have ids below `before_id`, that of
+ * the same time), their recipients and events. Three statements: inside a transaction. `done` is that of the last;
+ * changed = messages deleted. */
+void bh_message_purge(struct bh_store *store, uint64_t before_id, bh_time_ms finished_before, int64_t limit,
                       void (*done)(void *ctx, const struct bh_result *result), void *ctx);
 
 #endif

@@ -268,7 +268,8 @@ static void purge_old(struct bh_queued *q)
         return;
     purge->q = q;
     bh_store_begin(q->store);
-    bh_message_purge(q->store, bh_id_floor(now - q->options.retention_ms), PURGE_ROWS, purged_rows, purge);
+    bh_message_purge(q->store, bh_id_floor(now - q->options.retention_ms), now - q->options.retention_ms, PURGE_ROWS,
+                     purged_rows, purge);
     bh_store_commit(q->store, purge_committed, purge);
 }
 
