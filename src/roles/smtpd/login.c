@@ -1,0 +1,85 @@
+/* login.c: whose mail a session submits: AUTH with a login and a password, or the customer that the port is trusted
+ * for. The password is hashed here and goes no further. */
+#include "smtpd.h"
+#include <openssl/evp.h>
+
+enum { HASH_BYTES = 32, LOGIN_MAX = 400 };
+
+static void set_customer(struct session *session, const struct bh_msg_login_reply *reply)
+{
+    session->customer_id = reply->customer_id;
+    session->credential_id = reply->credential_id;
+}
+
+static void on_login(struct session *session, bh_str body)
+{
+    struct bh_msg_login_reply reply;
+
+    if (!body.p || bh_msg_login_reply_get(body, &reply)) {
+        session_refuse(session, 454, "4.7.0", BH_STR("Temporary authentication failure, try again later"), BH_STR(""));
+        return;
+    }
+    if (!reply.ok) {
+        bh_log_line(&session->smtpd->role->log, BH_LOG_WARN, "authentication failed",
+                    BH_KV("client", bh_str_c(session->address)), BH_KV("why", reply.why));
+        session_refuse(session, 535, "5.7.8", BH_STR("Authentication failed: login or password is wrong"), BH_STR(""));
+        return;
+    }
+    set_customer(session, &reply);
+    bh_smtp_server_accept(session->server, BH_STR(""));
+}
+
+void session_on_auth(struct session *session, bh_str login, bh_str password)
+{
+    unsigned char hash[HASH_BYTES];
+    unsigned size = 0;
+    struct bh_buf body = bh_buf_make(2048);
+
+    if (login.n > LOGIN_MAX || EVP_Digest(password.p, password.n, hash, &size, EVP_sha256(), NULL) != 1) {
+        session_refuse(session, 535, "5.7.8", BH_STR("Authentication failed: login or password is wrong"), BH_STR(""));
+        return;
+    }
+    bh_msg_login_put(&body, &(struct bh_msg_login){login, bh_str_of((const char *)hash, sizeof(hash))});
+    session_ask(session, &session->smtpd->logins, BH_MSG_LOGIN, bh_buf_view(&body), bh_buf_view(&body), on_login);
+    bh_wipe(hash, sizeof(hash));
+    bh_wipe(body.p, body.cap);
+    bh_buf_free(&body);
+}
+
+static void on_customer(struct session *session, bh_str body)
+{
+    struct bh_msg_login_reply reply;
+
+    if (!body.p || bh_msg_login_reply_get(body, &reply)) {
+        session_peer_away(session);
+    } else if (!reply.ok) {
+        session_refuse(session, 550, "5.7.1", BH_STR("This port is trusted for a customer that does not exist"),
+                       BH_STR("Create the customer, or change the listener's `trust` in the configuration"));
+    } else {
+        set_customer(session, &reply);
+        bh_smtp_server_accept(session->server, BH_STR(""));
+    }
+}
+
+/* The customer of a trusted port is asked for at the first MAIL. */
+static void ask_customer(struct session *session)
+{
+    struct bh_buf body = bh_buf_make(512);
+
+    bh_msg_customer_put(&body, &(struct bh_msg_customer){bh_str_c(session->port->trust)});
+    session_ask(session, &session->smtpd->customers, BH_MSG_CUSTOMER, bh_buf_view(&body), bh_buf_view(&body),
+                on_customer);
+    bh_buf_free(&body);
+}
+
+void session_on_mail(struct session *session, const struct bh_smtp_server_event *event)
+{
+    bh_message_reset(&session->message);
+    session->message.smtputf8 = event->mail.smtputf8;
+    if (bh_message_set_mail_from(&session->message, &event->mail.path))
+        session_refuse(session, 501, "5.1.7", BH_STR("The sender's address is too long"), BH_STR(""));
+    else if (session->port->trust[0] && !session->customer_id)
+        ask_customer(session);
+    else
+        bh_smtp_server_accept(session->server, BH_STR(""));
+}
