@@ -118,8 +118,8 @@ static bh_err seal(struct bh_auth_tool *run, const struct bh_dkim_key *key, stru
 {
     bh_str message = bh_buf_view(&run->message.bytes);
     struct bh_dkim_unsigned prepared;
-    bh_str names[MAX_NAMES];
-    bh_err err = hash_body(run, &sealing->message);
+    bh_str *names = bh_arena_array(run->arena, MAX_NAMES, sizeof(*names));
+    bh_err err = names ? hash_body(run, &sealing->message) : BH_E_NOMEM;
 
     if (!err)
         err = bh_arc_default_names(message, names, MAX_NAMES, &sealing->message.name_count);

@@ -134,13 +134,13 @@ static bh_err sign(struct bh_auth_tool *run, const struct dkim_options *o, const
     bh_str message = bh_buf_view(&run->message.bytes);
     uint8_t signature[BH_DKIM_SIGNATURE_MAX];
     struct bh_dkim_unsigned prepared;
-    bh_str names[MAX_NAMES];
+    bh_str *names = bh_arena_array(run->arena, MAX_NAMES, sizeof(*names));
     size_t length;
-    bh_err err = hash_body(run, o->length, signing);
+    bh_err err = names ? hash_body(run, o->length, signing) : BH_E_NOMEM;
 
     signing->key_type = bh_dkim_key_type(key);
     signing->names = names;
-    if (o->headers)
+    if (!err && o->headers)
         signing->name_count = split_names(o->headers, names);
     else if (!err)
         err = bh_dkim_default_names(message, names, MAX_NAMES, &signing->name_count);
