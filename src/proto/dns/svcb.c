@@ -166,9 +166,9 @@ static bh_err parse_key(bh_str text, uint16_t *ret_key)
 {
     uint64_t number = 0;
 
-    for (uint16_t key = 0; key < KEYS_KNOWN; key++)
+    for (unsigned key = 0; key < KEYS_KNOWN; key++)
         if (bh_str_eq(text, bh_str_c(key_names[key]))) {
-            *ret_key = key;
+            *ret_key = (uint16_t)key;
             return BH_OK;
         }
     if (!bh_str_starts(text, BH_STR("key")) || bh_str_to_u64(bh_str_skip(text, 3), UINT16_MAX, &number))
