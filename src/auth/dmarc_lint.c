@@ -24,6 +24,14 @@ static const struct bh_dmarc_tag *find_tag(const struct lint *lint, const char *
     return NULL;
 }
 
+/* Where to point: the tag, or the record if it is not there. */
+static bh_str where(const struct lint *lint, const char *name)
+{
+    const struct bh_dmarc_tag *tag = find_tag(lint, name);
+
+    return tag ? tag->text : lint->record;
+}
+
 static bool is_known(bh_str name)
 {
     for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
@@ -119,7 +127,7 @@ static void check_policies(struct lint *lint)
         bh_lint_say(&lint->out, BH_LINT_NOTE, p->text, "receivers of RFC 7489 want p= right behind v=");
     if (record->p.state == BH_DMARC_TAG_VALID && record->sp.state == BH_DMARC_TAG_VALID &&
         record->sp.policy < record->p.policy)
-        bh_lint_say(&lint->out, BH_LINT_WARNING, find_tag(lint, "sp")->text,
+        bh_lint_say(&lint->out, BH_LINT_WARNING, where(lint, "sp"),
                     "weaker than p: names below the domain may be forged more easily than itself");
     if (record->np.state == BH_DMARC_TAG_ABSENT && record->sp.state == BH_DMARC_TAG_VALID &&
         record->sp.policy < BH_DMARC_POLICY_REJECT && record->p.policy == BH_DMARC_POLICY_REJECT)
@@ -180,7 +188,6 @@ static void check_reports(struct lint *lint)
 static void check_removed(struct lint *lint)
 {
     static const char *const removed[] = {"pct", "rf", "ri"};
-    const struct bh_dmarc_tag *psd = find_tag(lint, "psd");
 
     for (size_t i = 0; i < sizeof(removed) / sizeof(removed[0]); i++) {
         const struct bh_dmarc_tag *tag = find_tag(lint, removed[i]);
@@ -190,13 +197,13 @@ static void check_removed(struct lint *lint)
                         i == 0 ? "; for a trial use t=y" : "");
     }
     if (lint->parsed.psd == 'y')
-        bh_lint_say(&lint->out, BH_LINT_WARNING, psd->text,
+        bh_lint_say(&lint->out, BH_LINT_WARNING, where(lint, "psd"),
                     "psd=y is for public suffixes: the names below become organisations of their own");
     if (lint->parsed.psd == 'n')
-        bh_lint_say(&lint->out, BH_LINT_NOTE, psd->text,
+        bh_lint_say(&lint->out, BH_LINT_NOTE, where(lint, "psd"),
                     "psd=n makes this the organisational domain: nothing above it is aligned with it");
     if (lint->parsed.testing && lint->parsed.p.policy != BH_DMARC_POLICY_NONE)
-        bh_lint_say(&lint->out, BH_LINT_NOTE, find_tag(lint, "t")->text, "t=y lowers the policy by one step");
+        bh_lint_say(&lint->out, BH_LINT_NOTE, where(lint, "t"), "t=y lowers the policy by one step");
 }
 
 unsigned bh_dmarc_lint(bh_str record, bh_lint_report *report, void *ctx)

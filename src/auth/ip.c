@@ -1,21 +1,48 @@
 /* ip.c: see behalf/ip.h. inet_pton and inet_ntop are pure functions of their arguments. */
-#include "base/str.h"
+#include "base/cur.h"
 #include <arpa/inet.h>
 #include <behalf/ip.h>
 #include <stdio.h>
 #include <string.h>
 
+/* One of the four numbers: 0 to 255, no leading zeros. */
+static bool take_number(struct bh_cur *cur, uint8_t *ret_number)
+{
+    const char *start = cur->p;
+    unsigned number = 0;
+
+    while (cur->p < cur->end && bh_is_digit(*cur->p) && cur->p - start < 3)
+        number = number * 10 + (unsigned)(*cur->p++ - '0');
+    *ret_number = (uint8_t)number;
+    return cur->p > start && number <= 255 && (*start != '0' || cur->p - start == 1);
+}
+
+static bh_err parse_ip4(bh_str text, struct bh_ip *ret_ip)
+{
+    struct bh_cur cur = bh_cur_make(text);
+    struct bh_ip ip = {.n = 4};
+
+    for (size_t i = 0; i < 4; i++) {
+        if (i && (cur.p == cur.end || *cur.p++ != '.'))
+            return BH_E_SYNTAX;
+        if (!take_number(&cur, &ip.bytes[i]))
+            return BH_E_SYNTAX;
+    }
+    if (!bh_cur_done(&cur))
+        return BH_E_SYNTAX;
+    *ret_ip = ip;
+    return BH_OK;
+}
+
 bh_err bh_ip_parse(bh_str text, struct bh_ip *ret_ip)
 {
     char c[BH_IP_TEXT_MAX];
-    struct bh_ip ip = {0};
-    bool is_ip6 = bh_str_find(text, ':') < text.n;
+    struct bh_ip ip = {.n = 16};
 
-    if (bh_str_to_c(text, c, sizeof(c)))
+    if (bh_str_find(text, ':') == text.n)
+        return parse_ip4(text, ret_ip);
+    if (bh_str_to_c(text, c, sizeof(c)) || inet_pton(AF_INET6, c, ip.bytes) != 1)
         return BH_E_SYNTAX;
-    if (inet_pton(is_ip6 ? AF_INET6 : AF_INET, c, ip.bytes) != 1)
-        return BH_E_SYNTAX;
-    ip.n = is_ip6 ? 16 : 4;
     *ret_ip = ip;
     return BH_OK;
 }

@@ -46,13 +46,24 @@ void bh_spf_trace(struct bh_spf_check *check, const char *format, ...)
     bh_buf_char(&check->trace, '\n');
 }
 
-void bh_spf_say(struct bh_spf_check *check, const char *format, ...)
+void bh_spf_add(struct bh_spf_check *check, bh_str text)
 {
-    va_list args;
+    struct bh_buf *reason = &check->reason;
+    size_t from = reason->n;
 
-    va_start(args, format);
-    add_clean(&check->reason, format, args);
-    va_end(args);
+    bh_buf_add(reason, bh_str_sub(text, 0, reason->max - reason->n));
+    clean(reason, from);
+}
+
+void bh_spf_add_number(struct bh_spf_check *check, unsigned number)
+{
+    char digits[12];
+    size_t at = sizeof(digits);
+
+    do
+        digits[--at] = (char)('0' + number % 10);
+    while ((number /= 10));
+    bh_spf_add(check, bh_str_of(digits + at, sizeof(digits) - at));
 }
 
 void bh_spf_conclude(struct bh_spf_check *check, enum bh_spf_result result, const char *format, ...)
@@ -160,7 +171,6 @@ static void destroy(struct bh_spf_check *check)
     bh_buf_free(&check->validated);
     bh_buf_free(&check->explanation);
     bh_buf_free(&check->reason);
-    bh_buf_free(&check->mechanism);
     bh_buf_free(&check->trace);
     free(check);
 }
@@ -172,7 +182,7 @@ static void deliver(struct bh_spf_check *check)
         .domain = check->sender_domain,
         .is_helo = check->request.mail_from.n == 0,
         .reason = bh_buf_view(&check->reason),
-        .mechanism = bh_buf_view(&check->mechanism),
+        .mechanism = check->mechanism,
         .trace = bh_buf_view(&check->trace),
         .terms = check->terms,
         .voids = check->voids,
@@ -314,7 +324,6 @@ bh_err bh_spf_check(struct bh_resolver *resolver, const struct bh_spf_request *r
     check->validated = bh_buf_make(NAMES_MAX);
     check->explanation = bh_buf_make(EXPLANATION_MAX);
     check->reason = bh_buf_make(REASON_MAX);
-    check->mechanism = bh_buf_make(REASON_MAX);
     check->trace = bh_buf_make(TRACE_MAX);
     check->step = step_start;
     err = copy_request(check, request);

@@ -31,18 +31,39 @@ static enum bh_spf_result result_of(char qualifier)
     }
 }
 
+/* Built by hand: this is on the way of every check, and printf is a third of one that has its answers in memory. */
+static void say_match(struct bh_spf_check *check)
+{
+    const struct bh_spf_frame *frame = check->frame;
+
+    bh_spf_add(check, check->reason.n ? BH_STR(", so \"") : BH_STR("\""));
+    bh_spf_add(check, frame->term.text);
+    bh_spf_add(check, BH_STR("\" (term "));
+    bh_spf_add_number(check, frame->term.number);
+    bh_spf_add(check, BH_STR(" of "));
+    bh_spf_add(check, frame_domain(frame));
+    if (frame->is_redirected)
+        bh_spf_add(check, BH_STR(", reached by redirect"));
+    bh_spf_add(check, BH_STR(")"));
+    if (bh_spf_kind_looks_up(frame->term.kind)) {
+        bh_spf_add(check, BH_STR(" at lookup "));
+        bh_spf_add_number(check, check->terms);
+        bh_spf_add(check, BH_STR(" of "));
+        bh_spf_add_number(check, check->request.max_terms);
+    }
+    bh_spf_add(check, BH_STR(" matched"));
+}
+
 static void match(struct bh_spf_check *check)
 {
-    struct bh_spf_frame *frame = check->frame;
-    const struct bh_spf_term *term = &frame->term;
+    const struct bh_spf_frame *frame = check->frame;
+    enum bh_spf_result result = result_of(frame->term.qualifier);
 
-    bh_spf_say(check, "%s\"%.*s\" (term %u of %.*s%s)", check->reason.n ? ", so " : "", BH_FMT(term->text),
-               term->number, BH_FMT(frame_domain(frame)), frame->is_redirected ? ", reached by redirect" : "");
-    if (bh_spf_kind_looks_up(term->kind))
-        bh_spf_say(check, " at lookup %u of %u", check->terms, check->request.max_terms);
-    bh_spf_say(check, " matched");
-    bh_spf_trace(check, "%.*s: term %u \"%.*s\": match", BH_FMT(frame_domain(frame)), term->number, BH_FMT(term->text));
-    finish_record(check, result_of(term->qualifier));
+    bh_spf_trace(check, "%.*s: term %u \"%.*s\": match", BH_FMT(frame_domain(frame)), frame->term.number,
+                 BH_FMT(frame->term.text));
+    if (!frame->parent || result == BH_SPF_PASS) /* else it is no match for the include that waits */
+        say_match(check);
+    finish_record(check, result);
 }
 
 static void no_match(struct bh_spf_check *check, const char *why)
@@ -61,12 +82,19 @@ static void finish_check(struct bh_spf_check *check, enum bh_spf_result result, 
     check->is_over = true;
     check->result = result;
     if (term)
-        bh_buf_add(&check->mechanism, bh_str_sub(term->text, 0, check->mechanism.max));
+        check->mechanism = term->text;
     bh_spf_trace(check, "result: %s", bh_spf_result_name(result));
     if (result == BH_SPF_FAIL && check->frame->exp.kind == BH_SPF_EXP) {
         check->is_over = false;
         check->step = bh_spf_step_explain;
     }
+}
+
+static void say_nothing_matched(struct bh_spf_check *check)
+{
+    bh_spf_add(check, BH_STR("no term of the record of "));
+    bh_spf_add(check, frame_domain(check->frame));
+    bh_spf_add(check, BH_STR(" matched"));
 }
 
 /* A record gave `result`; for an include that is a match or none (RFC 7208 5.2). */
@@ -77,7 +105,7 @@ static void finish_record(struct bh_spf_check *check, enum bh_spf_result result)
     if (!frame->parent) {
         finish_check(check, result, check->reason.n ? &frame->term : NULL);
         if (!check->reason.n)
-            bh_spf_say(check, "no term of the record of %.*s matched", BH_FMT(frame_domain(frame)));
+            say_nothing_matched(check);
         return;
     }
     bh_spf_pop(check);
@@ -369,37 +397,48 @@ static void no_record(struct bh_spf_check *check)
         bh_spf_conclude(check, BH_SPF_NONE, "%.*s has no SPF record", BH_FMT(frame_domain(frame)));
 }
 
-/* Exactly one of the TXT records must be SPF's (RFC 7208 4.5). Returns how many are; the first is in `text`. */
-static size_t select_record(const struct bh_dns_answer *answer, struct bh_buf *text)
+/* Is the joined text an SPF record? Its first bytes tell, wherever the strings are cut (RFC 7208 3.3, 4.5). */
+static bool is_record(bh_str rdata)
 {
-    size_t found = 0;
+    char start[7];
+    size_t n = 0;
 
-    for (size_t i = 0; i < answer->count; i++) {
-        size_t start = text->n;
+    for (size_t at = 0; at < rdata.n && n < sizeof(start); at += 1 + (size_t)(unsigned char)rdata.p[at]) {
+        bh_str part = bh_str_sub(rdata, at + 1, (unsigned char)rdata.p[at]);
 
-        bh_spf_join_txt(answer->records[i].rdata, text);
-        if (bh_spf_is_record(bh_str_skip(bh_buf_view(text), start)))
-            found++;
-        if (found != 1 || !bh_spf_is_record(bh_str_skip(bh_buf_view(text), start)))
-            bh_buf_truncate(text, start);
+        part = bh_str_sub(part, 0, sizeof(start) - n);
+        if (part.n)
+            memcpy(start + n, part.p, part.n);
+        n += part.n;
     }
-    return found;
+    return bh_spf_is_record(bh_str_of(start, n));
 }
 
-static void take_record(struct bh_spf_check *check, bh_str text)
+/* The strings of `rdata` joined, in memory of its own; the length in *ret_n. NULL when there is none. */
+static char *join(bh_str rdata, size_t *ret_n)
+{
+    struct bh_buf text = bh_buf_make(rdata.n);
+    char *joined = bh_buf_reserve(&text, rdata.n);
+
+    bh_spf_join_txt(rdata, &text);
+    *ret_n = text.n;
+    return joined;
+}
+
+static void take_record(struct bh_spf_check *check, bh_str rdata)
 {
     struct bh_spf_frame *frame = check->frame;
     struct bh_spf_term bad;
     const char *problem;
+    size_t n;
 
-    frame->record = malloc(text.n);
+    frame->record = join(rdata, &n);
     if (!frame->record) {
         bh_spf_conclude(check, BH_SPF_TEMPERROR, "out of memory");
         return;
     }
-    memcpy(frame->record, text.p, text.n);
-    frame->terms = bh_spf_terms_of(bh_str_of(frame->record, text.n));
-    bh_spf_trace(check, "%.*s: record \"%.*s\"", BH_FMT(frame_domain(frame)), BH_FMT(text));
+    frame->terms = bh_spf_terms_of(bh_str_of(frame->record, n));
+    bh_spf_trace(check, "%.*s: record \"%.*s\"", BH_FMT(frame_domain(frame)), (int)n, frame->record);
     problem = check_record(frame, &bad);
     if (problem)
         bh_spf_conclude(check, BH_SPF_PERMERROR, "the record of %.*s has %s: \"%.*s\" (term %u)",
@@ -408,28 +447,29 @@ static void take_record(struct bh_spf_check *check, bh_str text)
         check->step = step_term;
 }
 
+/* Exactly one of the TXT records must be SPF's (RFC 7208 4.5). */
 static void on_record(struct bh_spf_check *check, const struct bh_dns_answer *answer)
 {
-    struct bh_buf text = bh_buf_make(65536);
-    size_t found;
+    size_t found = 0;
+    size_t which = 0;
 
     if (answer->status == BH_DNS_TEMPFAIL) {
         bh_spf_conclude(check, BH_SPF_TEMPERROR, "the lookup of the record of %.*s failed for now%s%.*s",
                         BH_FMT(frame_domain(check->frame)), answer->why.n ? ": " : "", BH_FMT(answer->why));
         return;
     }
-    found = answer->status == BH_DNS_FOUND ? select_record(answer, &text) : 0;
-    if (text.err)
-        bh_spf_conclude(check, BH_SPF_TEMPERROR, "the TXT records of %.*s could not be held",
-                        BH_FMT(frame_domain(check->frame)));
-    else if (found > 1)
+    for (size_t i = 0; answer->status == BH_DNS_FOUND && i < answer->count; i++)
+        if (is_record(answer->records[i].rdata)) {
+            found++;
+            which = i;
+        }
+    if (found > 1)
         bh_spf_conclude(check, BH_SPF_PERMERROR, "%.*s has %zu SPF records, and only one is allowed",
                         BH_FMT(frame_domain(check->frame)), found);
     else if (!found)
         no_record(check);
     else
-        take_record(check, bh_buf_view(&text));
-    bh_buf_free(&text);
+        take_record(check, answer->records[which].rdata);
 }
 
 static void step_fetch(struct bh_spf_check *check)

@@ -61,7 +61,7 @@ struct bh_spf_check {
     enum bh_spf_result result;
     struct bh_buf explanation;
     struct bh_buf reason;
-    struct bh_buf mechanism;
+    bh_str mechanism; /* the bottom record's term that matched */
     struct bh_buf trace;
 };
 
@@ -71,7 +71,8 @@ struct bh_spf_check {
 void bh_spf_ask(struct bh_spf_check *check, bh_str domain, uint16_t type,
                 void (*on_answer)(struct bh_spf_check *check, const struct bh_dns_answer *answer));
 /* Adds to the sentence that says why. Texts are cleaned of what could hurt a log or a terminal. */
-void bh_spf_say(struct bh_spf_check *check, const char *format, ...) BH_PRINTF(2, 3);
+void bh_spf_add(struct bh_spf_check *check, bh_str text);
+void bh_spf_add_number(struct bh_spf_check *check, unsigned number);
 /* The verdict is there, and this is why; the check is over. An earlier verdict stays. */
 void bh_spf_conclude(struct bh_spf_check *check, enum bh_spf_result result, const char *format, ...) BH_PRINTF(3, 4);
 /* One line of the trace. */

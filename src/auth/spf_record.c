@@ -118,15 +118,16 @@ static const char *parse_network(bh_str rest, bool is_ip6, struct bh_spf_term *t
 }
 
 static const struct {
-    char name[8];
+    bh_str name;
     enum bh_spf_kind kind;
-} mechanisms[] = {{"all", BH_SPF_ALL}, {"include", BH_SPF_INCLUDE}, {"a", BH_SPF_A},     {"mx", BH_SPF_MX},
-                  {"ptr", BH_SPF_PTR}, {"ip4", BH_SPF_IP4},         {"ip6", BH_SPF_IP6}, {"exists", BH_SPF_EXISTS}};
+} mechanisms[] = {{{"all", 3}, BH_SPF_ALL}, {{"include", 7}, BH_SPF_INCLUDE}, {{"a", 1}, BH_SPF_A},
+                  {{"mx", 2}, BH_SPF_MX},   {{"ptr", 3}, BH_SPF_PTR},         {{"ip4", 3}, BH_SPF_IP4},
+                  {{"ip6", 3}, BH_SPF_IP6}, {{"exists", 6}, BH_SPF_EXISTS}};
 
 static bool find_mechanism(bh_str name, enum bh_spf_kind *ret_kind)
 {
     for (size_t i = 0; i < sizeof(mechanisms) / sizeof(mechanisms[0]); i++)
-        if (bh_str_eq_ci(name, bh_str_c(mechanisms[i].name))) {
+        if (name.n == mechanisms[i].name.n && bh_str_eq_ci(name, mechanisms[i].name)) {
             *ret_kind = mechanisms[i].kind;
             return true;
         }

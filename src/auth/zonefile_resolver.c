@@ -151,11 +151,11 @@ static size_t lower_bound(const struct bh_zonefile_resolver *r, bh_str name)
     return low;
 }
 
-static bool name_exists(const struct bh_zonefile_resolver *r, bh_str name)
+/* Where the rows of `name` or of names below it start; false when it does not exist. */
+static bool find_name(const struct bh_zonefile_resolver *r, bh_str name, size_t *ret_at)
 {
-    size_t at = lower_bound(r, name);
-
-    return at < r->count && bh_dns_name_is_at_or_below(r->rows[at].owner, name);
+    *ret_at = lower_bound(r, name);
+    return *ret_at < r->count && bh_dns_name_is_at_or_below(r->rows[*ret_at].owner, name);
 }
 
 struct found {
@@ -164,12 +164,12 @@ struct found {
     uint32_t ttl_s;
 };
 
-/* The rows of (name, type). */
-static struct found find_rows(const struct bh_zonefile_resolver *r, bh_str name, uint16_t type)
+/* The rows of (name, type), where the name's start at `at`. */
+static struct found find_rows(const struct bh_zonefile_resolver *r, size_t at, bh_str name, uint16_t type)
 {
-    struct found found = {.at = lower_bound(r, name), .ttl_s = UINT32_MAX};
+    struct found found = {.at = at, .ttl_s = UINT32_MAX};
 
-    while (found.at < r->count && bh_dns_name_eq(r->rows[found.at].owner, name) && r->rows[found.at].type < type)
+    while (found.at < r->count && r->rows[found.at].type < type && bh_dns_name_eq(r->rows[found.at].owner, name))
         found.at++;
     for (size_t i = found.at; i < r->count && r->rows[i].type == type && bh_dns_name_eq(r->rows[i].owner, name); i++) {
         found.count++;
@@ -179,9 +179,9 @@ static struct found find_rows(const struct bh_zonefile_resolver *r, bh_str name,
     return found;
 }
 
-static bool fails(const struct bh_zonefile_resolver *r, bh_str name, uint16_t type)
+static bool fails(const struct bh_zonefile_resolver *r, size_t at, bh_str name, uint16_t type)
 {
-    struct found found = find_rows(r, name, TYPE_FAIL);
+    struct found found = find_rows(r, at, name, TYPE_FAIL);
 
     for (size_t i = 0; i < found.count; i++)
         if (r->rows[found.at + i].fails_type == FAIL_ALL || r->rows[found.at + i].fails_type == type)
@@ -190,12 +190,13 @@ static bool fails(const struct bh_zonefile_resolver *r, bh_str name, uint16_t ty
 }
 
 /* The wildcard that covers a name that does not exist (RFC 4592 3.3.1): the one below its closest encloser. */
-static bool find_wildcard(const struct bh_zonefile_resolver *r, bh_str name, struct bh_dns_name *ret_wildcard)
+static bool find_wildcard(const struct bh_zonefile_resolver *r, bh_str name, struct bh_dns_name *ret_wildcard,
+                          size_t *ret_at)
 {
     while (!bh_dns_name_is_root(name)) {
         name = bh_dns_name_parent(name);
-        if (bh_dns_name_is_root(name) || name_exists(r, name))
-            return !bh_dns_name_wildcard(name, ret_wildcard) && name_exists(r, bh_dns_name_view(ret_wildcard));
+        if (bh_dns_name_is_root(name) || find_name(r, name, ret_at))
+            return !bh_dns_name_wildcard(name, ret_wildcard) && find_name(r, bh_dns_name_view(ret_wildcard), ret_at);
     }
     return false;
 }
@@ -204,20 +205,25 @@ static bool find_wildcard(const struct bh_zonefile_resolver *r, bh_str name, str
 static bool answer_once(const struct bh_zonefile_resolver *r, struct bh_dns_name *name, uint16_t type,
                         struct bh_dns_answer *answer)
 {
-    struct bh_dns_name owner = *name;
+    struct bh_dns_name owner;
+    bh_str view = bh_dns_name_view(name);
     struct found found;
+    size_t at;
 
     answer->status = BH_DNS_NXDOMAIN;
-    if (!name_exists(r, bh_dns_name_view(name)) && !find_wildcard(r, bh_dns_name_view(name), &owner))
-        return false;
+    if (!find_name(r, view, &at)) {
+        if (!find_wildcard(r, view, &owner, &at))
+            return false;
+        view = bh_dns_name_view(&owner);
+    }
     answer->status = BH_DNS_TEMPFAIL;
-    if (fails(r, bh_dns_name_view(&owner), type)) {
+    if (fails(r, at, view, type)) {
         answer->why = BH_STR("$FAIL");
         return false;
     }
-    found = find_rows(r, bh_dns_name_view(&owner), type);
+    found = find_rows(r, at, view, type);
     if (!found.count && type != BH_DNS_CNAME) {
-        struct found alias = find_rows(r, bh_dns_name_view(&owner), BH_DNS_CNAME);
+        struct found alias = find_rows(r, at, view, BH_DNS_CNAME);
 
         if (alias.count) {
             bh_dns_name_set(name, r->rdata[alias.at].rdata);
@@ -249,7 +255,8 @@ static bh_err lookup(struct bh_resolver *base, bh_str text, uint16_t type, bh_dn
                 answer.why = BH_STR("CNAMEs without end");
                 break;
             }
-        bh_dns_name_print_relative(&canonical, bh_dns_name_view(&name));
+        if (chain)
+            bh_dns_name_print_relative(&canonical, bh_dns_name_view(&name));
         answer.canonical_name = chain ? bh_buf_view(&canonical) : text;
     }
     done(ctx, &answer);
