@@ -19,6 +19,12 @@ static uint64_t next_delivery_id(struct bh_queued *q, uint32_t attempt)
     return q->delivery_ids.last << ATTEMPT_BITS | (attempt > UINT16_MAX ? UINT16_MAX : attempt);
 }
 
+void seen_delivery_id(struct bh_queued *q, uint64_t delivery_id)
+{
+    if (delivery_id >> ATTEMPT_BITS > q->delivery_ids.last)
+        q->delivery_ids.last = delivery_id >> ATTEMPT_BITS;
+}
+
 uint32_t attempt_of(uint64_t delivery_id)
 {
     return delivery_id & UINT16_MAX;
@@ -426,8 +432,10 @@ bh_err bh_queued_in_flight(struct bh_queued *q, struct bh_worker *worker, bh_str
     struct bh_rec_delivery_ref ref;
     bh_err err;
 
-    while ((err = bh_rec_delivery_ref_next(&list, &ref)) == BH_MORE)
+    while ((err = bh_rec_delivery_ref_next(&list, &ref)) == BH_MORE) {
+        seen_delivery_id(q, ref.delivery_id);
         adopt(q, worker, &ref);
+    }
     if (err != BH_DONE)
         return BH_E_SYNTAX;
     worker->reported = true;

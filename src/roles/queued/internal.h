@@ -222,6 +222,8 @@ void flights_free(struct bh_queued *q);
 /* The store cannot give its message now: tried again in a minute. The flight is freed. */
 void flight_unreadable(struct bh_queued *q, struct flight *flight);
 uint32_t attempt_of(uint64_t delivery_id);
+/* A number that an earlier queued has given: ours go on behind it, also when the clock went back. */
+void seen_delivery_id(struct bh_queued *q, uint64_t delivery_id);
 
 /* ---- result.c ---- */
 

@@ -158,8 +158,11 @@ static bh_err result_of_old(struct bh_queued *q, struct bh_worker *worker, const
 {
     struct bh_queue *queue;
     struct bh_queue_item *item = find_item(q, result->message_id, result->recipient_index, &queue);
-    bool counts = item && item->state != BH_QUEUE_SETTLED && item->attempts < attempt_of(result->delivery_id) &&
-                  queue == q->queues[worker->serves];
+    bool counts;
+
+    seen_delivery_id(q, result->delivery_id);
+    counts = item && item->state != BH_QUEUE_SETTLED && item->attempts < attempt_of(result->delivery_id) &&
+             queue == q->queues[worker->serves];
 
     if (item && item->state == BH_QUEUE_SETTLED) {
         struct pending_result *pending = item->at.holder;

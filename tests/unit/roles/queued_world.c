@@ -12,10 +12,26 @@ enum { DOMAINS = 5 };
 
 /* ---- what the engine says ---- */
 
+static void take_files(struct world *w);
+
+/* False: this comes from one who is dead already. */
+static bool is_heard(struct world *w)
+{
+    if (w->dead)
+        return false;
+    if (w->die_after && --w->die_after == 0) {
+        take_files(w);
+        w->dead = true;
+    }
+    return true;
+}
+
 static void submit_reply(void *ctx, const struct bh_requester *to, const struct bh_msg_submit_reply *reply)
 {
     struct world *w = ctx;
 
+    if (!is_heard(w))
+        return;
     assert_true(w->reply_count < WORLD_MAX);
     w->replies[w->reply_count++] = (struct reply){to->id, reply->ok, reply->message_id, reply->code};
 }
@@ -60,6 +76,8 @@ static bh_err deliver(void *ctx, void *peer, const struct bh_msg_deliver *d, int
         return BH_E_CLOSED;
     assert_true(sender->held_count < WORLD_MAX);
     assert_true((body_fd >= 0) == (d->body.p == NULL));
+    if (!is_heard(w))
+        return BH_OK;
     w->deliver_count++;
     sender->held[sender->held_count++] =
         (struct delivery){.delivery_id = d->delivery_id,
@@ -78,7 +96,8 @@ static bh_err result_ack(void *ctx, void *peer, bh_str deliveries)
     struct bh_cur list = bh_cur_make(deliveries);
     struct bh_rec_delivery_ref ref;
 
-    (void)ctx;
+    if (!is_heard(ctx))
+        return BH_OK;
     while (bh_rec_delivery_ref_next(&list, &ref) == BH_MORE)
         for (size_t i = 0; i < sender->held_count; i++)
             if (sender->held[i].delivery_id == ref.delivery_id)
@@ -181,7 +200,8 @@ void world_new(struct world *w, uint32_t sender_count)
             (struct sender){.world = w, .serves = BH_TO_WORLD, .held = calloc(WORLD_MAX, sizeof(struct delivery))};
     w->steward =
         (struct sender){.world = w, .serves = BH_TO_STEWARD, .held = calloc(WORLD_MAX, sizeof(struct delivery))};
-    (void)snprintf(w->dir, sizeof(w->dir), "/tmp/bh_queued_XXXXXX");
+    /* memory where there is: thousands of commits, and no power is cut here */
+    (void)snprintf(w->dir, sizeof(w->dir), "%s/bh_queued_XXXXXX", access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
     assert_non_null(mkdtemp(w->dir));
     make_dir(w);
     assert_ok(bh_store_migrate(&(struct bh_store_options){w->db, &bh_spool_schema, "migrate", NULL}, NULL, &migration));
@@ -225,7 +245,8 @@ static void copy_file(const char *from, const char *to)
     (void)close(out);
 }
 
-void world_kill(struct world *w)
+/* The files as they are now, in the next generation's directory. What dies may write to its own only. */
+static void take_files(struct world *w)
 {
     char from[160], to[160], old[128];
 
@@ -236,9 +257,16 @@ void world_kill(struct world *w)
     (void)snprintf(from, sizeof(from), "%s-wal", old);
     (void)snprintf(to, sizeof(to), "%s-wal", w->db);
     copy_file(from, to);
-    /* what dies here may still write to its own directory only */
+}
+
+void world_kill(struct world *w)
+{
+    if (!w->dead)
+        take_files(w);
     bh_queued_free(w->engine);
     bh_store_close(w->store);
+    w->dead = false;
+    w->die_after = 0;
     open_engine(w);
 }
 

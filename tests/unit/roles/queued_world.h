@@ -61,7 +61,10 @@ struct world {
     size_t questions;
     struct bh_msg_identity_reply identity;
     size_t deliver_count;
-    bool deaf; /* deliver fails */
+    bool deaf;     /* deliver fails */
+    int die_after; /* outputs from now on, the last of which is heard: then the state of the files is taken, and what
+                      the engine does until the end of the turn has not happened; 0: never */
+    bool dead;
 };
 
 void world_new(struct world *world, uint32_t sender_count);
