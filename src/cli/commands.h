@@ -9,7 +9,16 @@
 /* clang-format off */
 #define BH_COMMANDS(X)                                                                                                 \
     X("Running it", "serve", bh_cli_serve, "start the service in the foreground")                                      \
+    X("Running it", "init", bh_cli_init, "make the state directory, the master secret, the databases")                 \
+    X("Running it", "migrate", bh_cli_migrate, "bring the databases to this build's version")                          \
     X("Running it", "config", bh_cli_config, "check a configuration file")                                             \
+    X("Customers", "customer", bh_cli_customer, "add, list, show customers")                                           \
+    X("Customers", "domain", bh_cli_domain, "sending domains: add, records, check, show")                              \
+    X("Customers", "credential", bh_cli_credential, "logins for SMTP submission")                                      \
+    X("Mail", "send", bh_cli_send, "submit a message from a file or standard input")                                   \
+    X("Mail", "queue", bh_cli_queue, "what waits: list, show, retry, drop")                                            \
+    X("Mail", "message", bh_cli_message, "a message's life")                                                           \
+    X("Mail", "event", bh_cli_event, "the event log")                                                                  \
     X("Checking", "dmarc", bh_cli_dmarc, "evaluate a message's identities, lint a record (RFC 9989)")                  \
     X("Checking", "spf", bh_cli_spf, "check a client, lint or explain a record (RFC 7208)")                             \
     X("Checking", "verify", bh_cli_verify, "judge a message as a receiver does")                                       \

@@ -1,7 +1,8 @@
-/* dkim.c: `behalf dkim sign|verify|keygen`. */
+/* dkim.c: `behalf dkim sign|verify|keygen|import`. */
 #include "auth_tool.h"
 #include "base/cur.h"
 #include "commands.h"
+#include "dkim_import.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -12,10 +13,12 @@ enum { MAX_NAMES = 500 };
 static const char help[] =
     "usage: behalf dkim sign --domain NAME --selector NAME --key FILE [OPTIONS] [MESSAGE]\n"
     "       behalf dkim verify [OPTIONS] [MESSAGE]\n"
+    "       behalf dkim import --domain NAME --selector NAME [--customer NAME] FILE\n"
     "       behalf dkim keygen --domain NAME --selector NAME [--type rsa|ed25519] [--bits N] [--out FILE]\n"
     "\n"
     "sign prints the message with its signature in front; verify tells what each signature is worth; keygen\n"
-    "makes a key and the TXT record to publish for it. MESSAGE is a file, or standard input.\n"
+    "makes a key and the TXT record to publish for it; import gives the running daemon a key that the customer\n"
+    "has published already. MESSAGE is a file, or standard input.\n"
     "\n"
     "  --domain NAME          d=, the domain that signs\n"
     "  --selector NAME        s=, where under the domain the public key is\n"
@@ -34,6 +37,7 @@ struct dkim_options {
     struct bh_tool_options tool;
     const char *domain;
     const char *selector;
+    const char *customer;
     const char *key;
     const char *identity;
     const char *canon;
@@ -283,6 +287,7 @@ int bh_cli_dkim(struct bh_cli *cli, int argc, char **argv)
     const struct bh_cli_option options[] = {
         {.name = "domain", .value = &o.domain},
         {.name = "selector", .value = &o.selector},
+        {.name = "customer", .value = &o.customer},
         {.name = "key", .value = &o.key},
         {.name = "identity", .value = &o.identity},
         {.name = "canon", .value = &o.canon},
@@ -306,6 +311,8 @@ int bh_cli_dkim(struct bh_cli *cli, int argc, char **argv)
         return run_keygen(cli, &o);
     if (strcmp(verb, "sign") == 0 && argc <= 3)
         return load_and_sign(cli, &o, argc > 2 ? argv[2] : NULL);
+    if (strcmp(verb, "import") == 0 && argc <= 3)
+        return bh_cli_dkim_import(cli, o.domain, o.customer, o.selector, argc > 2 ? argv[2] : NULL);
     if (strcmp(verb, "verify") == 0 && argc <= 3)
         return with_message(cli, &o, argc > 2 ? argv[2] : NULL, NULL);
     return bh_cli_fail("dkim", "no such thing to do; see behalf dkim --help");

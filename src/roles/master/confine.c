@@ -5,6 +5,7 @@
  * inside each role sees the refusal. */
 #include "internal.h"
 #include "io/sandbox.h"
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pwd.h>
@@ -92,7 +93,23 @@ static bh_err check_way(const struct bh_master *master, const char *path)
     return BH_OK;
 }
 
-/* The databases and bodies of each role belong to it: what an earlier start as another user left behind is told. */
+/* What `init`, `migrate` and `restore` made as root becomes the role's. The directory is the role's own and could hold
+ * links that it made: none is followed. */
+static void give_files(const struct bh_master *master, const char *path, uid_t uid, gid_t gid)
+{
+    DIR *dir = master->as_root ? opendir(path) : NULL;
+
+    for (const struct dirent *entry = dir ? readdir(dir) : NULL; entry; entry = readdir(dir)) {
+        struct stat st;
+
+        if (fstatat(dirfd(dir), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode) &&
+            st.st_nlink == 1 && st.st_uid == 0)
+            (void)!fchownat(dirfd(dir), entry->d_name, uid, gid, AT_SYMLINK_NOFOLLOW);
+    }
+    if (dir)
+        (void)closedir(dir);
+}
+
 static bh_err make_role_directory(const struct bh_master *master, const struct bh_role_rights *rights,
                                   const char *state_dir)
 {
@@ -104,7 +121,10 @@ static bh_err make_role_directory(const struct bh_master *master, const struct b
     if (err || !rights->directory)
         return err;
     (void)snprintf(path, sizeof(path), "%s/%s", state_dir, rights->directory);
-    return make_directory(master, path, 0700, uid, gid);
+    err = make_directory(master, path, 0700, uid, gid);
+    if (!err)
+        give_files(master, path, uid, gid);
+    return err;
 }
 
 bh_err bh_make_directories(struct bh_master *master)

@@ -1,0 +1,312 @@
+/* domain.c: `behalf domain add|list|show|records|check|zone|checks`. */
+#include "commands.h"
+#include "control.h"
+
+static const char help[] =
+    "usage: behalf domain add NAME --customer NAME --approach delegation|cname|manual [OPTIONS]\n"
+    "       behalf domain list [--customer NAME]\n"
+    "       behalf domain show|check|checks|zone NAME [--customer NAME]\n"
+    "       behalf domain records NAME [--format table|zone|csv|json]\n"
+    "\n"
+    "A sending domain is a domain of a customer, in whose name mail leaves. add makes its keys and tells which\n"
+    "DNS records the customer publishes; check looks at them now; show tells state, records, keys and what to\n"
+    "do; checks is the history; zone is what our name servers answer for a delegated domain.\n"
+    "\n"
+    "  --approach WORD       delegation: the customer delegates NAME by NS; cname: he creates CNAMEs once;\n"
+    "                        manual: he pastes records and does so again when they change\n"
+    "  --bounces WORD        manual: ours (default) or customer: whose domain is in the bounce address\n"
+    "  --dmarc-policy WORD   delegation: p= of the _dmarc records that we publish: none, quarantine, reject\n"
+    "  --bounce-label, --link-label, --img-label, --selector-prefix LABEL\n"
+    "                        instead of bounce, link, img, bh: for names that are taken already\n";
+
+struct domain_options {
+    const char *customer, *approach, *bounces, *policy, *bounce_label, *link_label, *img_label, *selector, *format,
+        *limit;
+};
+
+/* ---- printing ---- */
+
+static void print_problems(const json_t *of, const char *indent)
+{
+    const json_t *problems = json_object_get(of, "problems");
+
+    for (size_t i = 0; i < json_array_size(problems); i++) {
+        const json_t *problem = json_array_get(problems, i);
+
+        (void)printf("%s%s\n", indent, bh_json_text(problem, "detail"));
+        if (*bh_json_text(problem, "fix"))
+            (void)printf("%s  to do: %s\n", indent, bh_json_text(problem, "fix"));
+    }
+}
+
+static void print_records_table(const json_t *records)
+{
+    static const char *const headings[] = {"FOR", "TYPE", "NAME", "VALUE", "NEEDED", "STATUS"};
+    static const char *const members[] = {"purpose", "type", "name", "value", "required", "status"};
+    struct bh_cli_table *table = bh_cli_table_new(headings, 6);
+
+    for (size_t i = 0; i < json_array_size(records); i++)
+        for (size_t k = 0; k < 6; k++)
+            bh_table_member(table, json_array_get(records, i), members[k]);
+    bh_cli_table_print(table);
+}
+
+/* TXT data in strings of at most 255 bytes, quoted (RFC 1035 5.1). */
+static void print_txt(const char *value)
+{
+    size_t left = strlen(value);
+
+    do {
+        size_t part = left < 255 ? left : 255;
+
+        (void)putchar('"');
+        for (size_t i = 0; i < part; i++) {
+            if (value[i] == '"' || value[i] == '\\')
+                (void)putchar('\\');
+            (void)putchar(value[i]);
+        }
+        (void)fputs(left > part ? "\" " : "\"", stdout);
+        value += part;
+        left -= part;
+    } while (left);
+}
+
+static bool is_host_valued(const char *type)
+{
+    return strcmp(type, "CNAME") == 0 || strcmp(type, "NS") == 0 || strcmp(type, "MX") == 0;
+}
+
+static void print_records_zone(const json_t *records)
+{
+    for (size_t i = 0; i < json_array_size(records); i++) {
+        const json_t *record = json_array_get(records, i);
+        const char *type = bh_json_text(record, "type"), *value = bh_json_text(record, "value");
+        size_t n = strlen(value);
+
+        if (!json_is_true(json_object_get(record, "required")))
+            (void)fputs("; optional: ", stdout);
+        (void)printf("%s. %lld IN %s ", bh_json_text(record, "name"),
+                     (long long)json_integer_value(json_object_get(record, "ttl")), type);
+        if (strcmp(type, "TXT") == 0)
+            print_txt(value);
+        else
+            (void)printf("%s%s", value, is_host_valued(type) && n && value[n - 1] != '.' ? "." : "");
+        (void)putchar('\n');
+    }
+}
+
+static void print_csv_field(const char *text, const char *end)
+{
+    (void)putchar('"');
+    for (; *text; text++) {
+        if (*text == '"')
+            (void)putchar('"');
+        (void)putchar(*text);
+    }
+    (void)printf("\"%s", end);
+}
+
+static void print_records_csv(const json_t *records)
+{
+    static const char *const members[] = {"purpose", "type", "name", "host", "value"};
+
+    (void)printf("purpose,type,name,host,value,ttl,required\n");
+    for (size_t i = 0; i < json_array_size(records); i++) {
+        const json_t *record = json_array_get(records, i);
+
+        for (size_t k = 0; k < 5; k++)
+            print_csv_field(bh_json_text(record, members[k]), ",");
+        (void)printf("%lld,%s\n", (long long)json_integer_value(json_object_get(record, "ttl")),
+                     json_is_true(json_object_get(record, "required")) ? "yes" : "no");
+    }
+}
+
+static void print_state(const json_t *domain)
+{
+    const json_t *alignment = json_object_get(domain, "dmarc_alignment");
+
+    (void)printf("%s (%s, by %s): %s, %s\n", bh_json_text(domain, "name"), bh_json_text(domain, "customer"),
+                 bh_json_text(domain, "approach"), bh_json_text(domain, "state"),
+                 json_is_true(json_object_get(domain, "can_send")) ? "can send" : "cannot send");
+    (void)printf("aligned: SPF %s, DKIM %s; checked: %s\n",
+                 json_is_true(json_object_get(alignment, "spf")) ? "yes" : "no",
+                 json_is_true(json_object_get(alignment, "dkim")) ? "yes" : "no",
+                 *bh_json_text(domain, "last_checked_at") ? bh_json_text(domain, "last_checked_at") : "not yet");
+}
+
+static void print_domain(const json_t *domain)
+{
+    const json_t *records = json_object_get(domain, "records");
+    const json_t *proofs = json_object_get(domain, "proofs"), *notes = json_object_get(domain, "notes");
+
+    print_state(domain);
+    (void)putchar('\n');
+    print_records_table(records);
+    for (size_t i = 0; i < json_array_size(records); i++) {
+        const json_t *record = json_array_get(records, i);
+
+        if (json_array_size(json_object_get(record, "problems"))) {
+            (void)printf("\n%s %s:\n", bh_json_text(record, "type"), bh_json_text(record, "name"));
+            print_problems(record, "  ");
+        }
+    }
+    print_problems(json_object_get(proofs, "dkim"), "DKIM: ");
+    print_problems(json_object_get(proofs, "spf"), "SPF: ");
+    for (size_t i = 0; i < json_array_size(notes); i++)
+        (void)printf("note: %s\n", json_string_value(json_array_get(notes, i)));
+}
+
+static void print_list(const json_t *list)
+{
+    static const char *const headings[] = {"DOMAIN", "CUSTOMER", "APPROACH", "STATE", "CAN SEND", "CHECKED"};
+    static const char *const members[] = {"name", "customer", "approach", "state", "can_send", "last_checked_at"};
+    struct bh_cli_table *table = bh_cli_table_new(headings, 6);
+
+    for (size_t i = 0; i < json_array_size(list); i++)
+        for (size_t k = 0; k < 6; k++)
+            bh_table_member(table, json_array_get(list, i), members[k]);
+    bh_cli_table_print(table);
+}
+
+static void print_history(const json_t *list)
+{
+    static const char *const headings[] = {"AT", "STATE", "ALIGNED"};
+    struct bh_cli_table *table = bh_cli_table_new(headings, 3);
+
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        bh_table_member(table, json_array_get(list, i), "at");
+        bh_table_member(table, json_array_get(list, i), "state");
+        bh_table_member(table, json_array_get(list, i), "aligned");
+    }
+    bh_cli_table_print(table);
+}
+
+static void print_zone(const json_t *result)
+{
+    (void)fputs(bh_json_text(result, "zone"), stdout);
+}
+
+/* ---- verbs ---- */
+
+static int ask_and_print(const struct bh_cli *cli, const char *verb, json_t *args, void (*print)(const json_t *result))
+{
+    int status;
+    json_t *result = bh_control_ask(cli, "domain", verb, args, -1, &status);
+
+    if (!result)
+        return status;
+    if (cli->json) {
+        bh_cli_print_json(result);
+        return BH_EXIT_OK;
+    }
+    print(result);
+    json_decref(result);
+    return BH_EXIT_OK;
+}
+
+static void print_added(const json_t *domain)
+{
+    print_state(domain);
+    (void)printf("\nThe customer publishes these records; `behalf domain check %s` looks at them.\n\n",
+                 bh_json_text(domain, "name"));
+    print_records_zone(json_object_get(domain, "records"));
+}
+
+static int add(const struct bh_cli *cli, const struct domain_options *o, const char *name)
+{
+    json_t *args = json_object();
+
+    if (!o->customer || !o->approach) {
+        json_decref(args);
+        return bh_cli_fail("domain", "add needs --customer NAME and --approach delegation|cname|manual");
+    }
+    bh_json_add(args, "name", name);
+    bh_json_add(args, "customer", o->customer);
+    bh_json_add(args, "approach", o->approach);
+    bh_json_add(args, "bounces", o->bounces);
+    bh_json_add(args, "dmarc-policy", o->policy);
+    bh_json_add(args, "bounce-label", o->bounce_label);
+    bh_json_add(args, "link-label", o->link_label);
+    bh_json_add(args, "img-label", o->img_label);
+    bh_json_add(args, "selector-prefix", o->selector);
+    return ask_and_print(cli, "add", args, print_added);
+}
+
+static json_t *one_domain(const struct domain_options *o, const char *name)
+{
+    json_t *args = json_pack("{s:s}", "domain", name);
+
+    bh_json_add(args, "customer", o->customer);
+    return args;
+}
+
+static int records(const struct bh_cli *cli, const struct domain_options *o, const char *name)
+{
+    static const struct {
+        const char *word;
+        void (*print)(const json_t *records);
+    } formats[] = {{"table", print_records_table}, {"zone", print_records_zone}, {"csv", print_records_csv}};
+    const char *format = o->format ? o->format : "table";
+    bool json = cli->json || strcmp(format, "json") == 0;
+    size_t which = 0;
+    json_t *result;
+    int status;
+
+    while (which < 3 && strcmp(formats[which].word, format) != 0)
+        which++;
+    if (which == 3 && !json)
+        return bh_cli_fail("domain", "--format %s: must be table, zone, csv or json", format);
+    result = bh_control_ask(cli, "domain", "show", one_domain(o, name), -1, &status);
+    if (!result)
+        return status;
+    if (json)
+        bh_cli_print_json(json_incref(json_object_get(result, "records")));
+    else
+        formats[which].print(json_object_get(result, "records"));
+    json_decref(result);
+    return BH_EXIT_OK;
+}
+
+static int list(const struct bh_cli *cli, const struct domain_options *o)
+{
+    json_t *args = json_object();
+
+    bh_json_add(args, "customer", o->customer);
+    if (!bh_cli_limit("domain", o->limit, args))
+        return BH_EXIT_USAGE;
+    return ask_and_print(cli, "list", args, print_list);
+}
+
+int bh_cli_domain(struct bh_cli *cli, int argc, char **argv)
+{
+    static const struct {
+        const char *verb;
+        void (*print)(const json_t *result);
+    } looks[] = {{"show", print_domain}, {"check", print_domain}, {"checks", print_history}, {"zone", print_zone}};
+    struct domain_options o = {0};
+    const struct bh_cli_option options[] = {{.name = "customer", .value = &o.customer},
+                                            {.name = "approach", .value = &o.approach},
+                                            {.name = "bounces", .value = &o.bounces},
+                                            {.name = "dmarc-policy", .value = &o.policy},
+                                            {.name = "bounce-label", .value = &o.bounce_label},
+                                            {.name = "link-label", .value = &o.link_label},
+                                            {.name = "img-label", .value = &o.img_label},
+                                            {.name = "selector-prefix", .value = &o.selector},
+                                            {.name = "format", .value = &o.format},
+                                            {.name = "limit", .value = &o.limit},
+                                            {0}};
+    int status;
+
+    if (!bh_cli_options(cli, &argc, argv, options, help, &status))
+        return status;
+    if (argc == 2 && strcmp(argv[1], "list") == 0)
+        return list(cli, &o);
+    if (argc == 3 && strcmp(argv[1], "add") == 0)
+        return add(cli, &o, argv[2]);
+    if (argc == 3 && strcmp(argv[1], "records") == 0)
+        return records(cli, &o, argv[2]);
+    for (size_t i = 0; argc == 3 && i < sizeof(looks) / sizeof(looks[0]); i++)
+        if (strcmp(argv[1], looks[i].verb) == 0)
+            return ask_and_print(cli, looks[i].verb, one_domain(&o, argv[2]), looks[i].print);
+    return bh_cli_fail("domain", "say add, list, show, records, check, checks or zone; see behalf domain --help");
+}
