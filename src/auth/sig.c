@@ -107,7 +107,6 @@ static struct bh_verdict check_required(const struct reading *r)
         {"s", 7, "signature has no s="},
         {"bh", 1u << BH_SIG_DKIM | 1u << BH_SIG_ARC_MESSAGE, "signature has no bh="},
         {"h", 1u << BH_SIG_DKIM | 1u << BH_SIG_ARC_MESSAGE, "signature has no h="},
-        {"i", 1u << BH_SIG_ARC_MESSAGE | 1u << BH_SIG_ARC_SEAL, "ARC field has no i="},
         {"cv", 1u << BH_SIG_ARC_SEAL, "ARC-Seal has no cv="},
     };
 
@@ -295,8 +294,8 @@ struct bh_verdict bh_sig_read(enum bh_sig_kind kind, const struct bh_header_fiel
                               struct bh_sig *ret_sig)
 {
     static struct bh_verdict (*const checks[])(const struct reading *) = {
-        check_required, read_instance, read_algorithm, read_canon, check_domain,
-        check_query,    check_names,   read_length,    read_times, read_hashes,
+        read_instance, check_required, read_algorithm, read_canon, check_domain,
+        check_query,   check_names,    read_length,    read_times, read_hashes,
     };
     struct bh_tag tags[MAX_TAGS];
     struct reading r = {.tags = tags, .sig = ret_sig, .now_s = now / 1000};

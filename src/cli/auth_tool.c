@@ -121,7 +121,11 @@ static json_t *signature_json(const struct bh_dkim_signature *signature)
 json_t *bh_auth_dkim_json(const struct bh_dkim_verify *verify)
 {
     json_t *array = json_array();
+    struct bh_dkim_signature none = {0};
 
+    none.result = bh_dkim_verify_result(verify, &none.reason);
+    if (none.result != BH_DKIM_NONE && bh_dkim_verify_count(verify) == 0) /* the header was not read */
+        (void)json_array_append_new(array, signature_json(&none));
     for (size_t i = 0; i < bh_dkim_verify_count(verify); i++)
         (void)json_array_append_new(array, signature_json(bh_dkim_verify_get(verify, i)));
     return array;
