@@ -171,6 +171,20 @@ static void peer_up(struct bh_role *role, struct bh_peer *peer)
     bh_cache_clear(&smtpd->bounce_domains);
 }
 
+/* The next queued counts its body files anew: an old number could name another session's file. */
+static void peer_down(struct bh_role *role, struct bh_peer *peer)
+{
+    struct smtpd *smtpd = role->state;
+
+    if (peer->kind != BH_ROLE_QUEUED)
+        return;
+    BH_LIST_EACH (node, &smtpd->sessions) {
+        struct bh_message *message = &BH_CONTAINER_OF(node, struct session, node)->message;
+
+        message->file_lost = message->file >= 0;
+    }
+}
+
 static void reload(struct bh_role *role)
 {
     smtpd_configure_ports(role->state);
@@ -229,6 +243,7 @@ int main(void)
         .kind = BH_ROLE_SMTPD,
         .start = start,
         .peer_up = peer_up,
+        .peer_down = peer_down,
         .message = message,
         .listener = listener,
         .file = file,

@@ -26,6 +26,7 @@ struct bh_message {
     bool has_8bit;
     bool has_nul;
     bool write_failed;
+    bool file_lost; /* the queued that gave the file is gone: its number means nothing to the next one */
     bool smtputf8;
     uint32_t customer_id; /* of the bounce address, on port 25 */
     uint32_t domain_id;

@@ -132,6 +132,9 @@ static void on_may_send(struct session *session, bh_str body)
     if (!body.p || bh_msg_may_send_reply_get(body, &reply)) {
         session_peer_away(session);
         bh_message_reset(&session->message);
+    } else if (reply.allowed && session->message.file_lost) {
+        session_peer_away(session);
+        bh_message_reset(&session->message);
     } else if (reply.allowed) {
         session->message.domain_id = reply.domain_id;
         submit(session);
@@ -167,6 +170,11 @@ void session_on_end(struct session *session)
     struct smtpd *smtpd = session->smtpd;
 
     bh_message_end_text(&session->message);
+    if (session->message.file_lost) {
+        session_peer_away(session);
+        bh_message_reset(&session->message);
+        return;
+    }
     if (session->message.write_failed) {
         refuse_message(session, 452, "4.3.1", BH_STR("There is no room for the message now, try again later"),
                        BH_STR(""));

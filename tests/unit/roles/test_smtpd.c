@@ -669,6 +669,37 @@ static void test_large(void **state)
     hang_up(&c);
 }
 
+/* A new queued knows nothing of the files that the old one gave. */
+static void test_large_while_queued_restarts(void **state)
+{
+    struct world *w = *state;
+    struct client c = dial(w, TRUSTED);
+    struct bh_buf text = bh_buf_make(1 << 20);
+
+    EXPECT(&c, "", "220 mta1.test ESMTP\r\n");
+    expect_start(&c, "EHLO me.test\r\n", "250-");
+    expect_start(&c, "MAIL FROM:<x@y.z>\r\n", "250 ");
+    expect_start(&c, "RCPT TO:<c@d.example>\r\n", "250 ");
+    expect_start(&c, "DATA\r\n", "354 ");
+    bh_buf_add(&text, BH_STR("From: a@customer.example\r\n\r\n"));
+    for (int i = 0; i < 5000; i++)
+        bh_buf_add(&text, BH_STR("a line of a message that goes to a file\r\n"));
+    put(&c, bh_buf_view(&text));
+    for (int i = 0; i < 100 && !w->body_file; i++)
+        turn(w);
+    for (int i = 0; i < 10; i++)
+        turn(w);
+    close_fake(&w->queued);
+    connect_fake(w, &w->queued, BH_ROLE_QUEUED);
+    for (int i = 0; i < 10; i++)
+        turn(w);
+    expect_start(&c, ".\r\n", "451 4.3.0 ");
+    assert_int_equal(w->submits, 0);
+    (void)close(w->body_file);
+    bh_buf_free(&text);
+    hang_up(&c);
+}
+
 static void test_peers_away(void **state)
 {
     struct world *w = *state;
@@ -733,6 +764,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_refusals, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_port25, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_large, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_large_while_queued_restarts, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_peers_away, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_limits_and_drain, set_up, tear_down),
     };
