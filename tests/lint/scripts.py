@@ -5,7 +5,7 @@ import sys
 
 from source import ROOT, read, tracked
 
-INTERPRETERS = ("#!/usr/bin/env bash", "#!/bin/bash", "#!/bin/sh", "#!/usr/bin/python3")
+INTERPRETERS = ("#!/usr/bin/env bash", "#!/bin/bash", "#!/bin/sh", "#!/usr/bin/python3", "#!/usr/bin/perl")
 
 
 def run(command):
@@ -37,7 +37,8 @@ def by_interpreter():
             continue
         if first not in INTERPRETERS:
             bad.append("%s: starts with %s, not one of %s" % (path, first, ", ".join(INTERPRETERS)))
-        (python if "python" in first else bash).append(path)
+        if not first.endswith("perl"):  # a few lines around an oracle that exists in Perl only
+            (python if "python" in first else bash).append(path)
     return bash, python, bad
 
 
