@@ -1,0 +1,150 @@
+/* steward: background duties. For now it asks DNS for controld: what the authoritative servers of a name say (walk.h),
+ * and what the world's resolver says. */
+#include "roles/role.h"
+#include "walk.h"
+#include <behalf/unbound_resolver.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum { RUNNING_MAX = 4096, STUBS_MAX = 64 };
+
+struct steward {
+    struct bh_psl *psl;
+    struct bh_unbound_resolver *unbound;
+    struct bh_walker walker;
+    size_t running;
+};
+
+/* ---- DNS_ASK ---- */
+
+struct asking {
+    struct bh_role *role;
+    enum bh_role_kind kind;
+    uint32_t instance;
+    uint32_t id;
+};
+
+static void answer(struct asking *asking, bh_str views)
+{
+    struct bh_peer *peer = bh_role_peer(asking->role, asking->kind, asking->instance);
+
+    if (peer && peer->up)
+        (void)!BH_PEER_SEND(peer, DNS_ASK_REPLY, asking->id, dns_ask_reply, &(struct bh_msg_dns_ask_reply){views});
+    free(asking);
+}
+
+static void on_views(void *ctx, bh_err err, bh_str views)
+{
+    struct asking *asking = ctx;
+    struct steward *steward = asking->role->state;
+
+    steward->running--;
+    answer(asking, err ? BH_STR("") : views);
+}
+
+static bh_err handle_ask(struct bh_role *role, struct bh_peer *peer, struct bh_ipc_message *message)
+{
+    struct steward *steward = role->state;
+    struct bh_msg_dns_ask ask;
+    struct asking *asking;
+    bh_err err = bh_msg_dns_ask_get(message->body, &ask);
+
+    if (err)
+        return err;
+    asking = malloc(sizeof(*asking));
+    if (!asking)
+        return BH_E_NOMEM;
+    *asking = (struct asking){role, peer->kind, peer->instance, message->id};
+    if (steward->running >= RUNNING_MAX) {
+        answer(asking, BH_STR(""));
+        return BH_OK;
+    }
+    steward->running++;
+    err = ask.direct ? bh_walk_start(&steward->walker, ask.name, ask.type, on_views, asking)
+                     : bh_walk_resolver(&steward->walker, ask.name, ask.type, on_views, asking);
+    if (err)
+        on_views(asking, err, BH_STR(""));
+    return BH_OK;
+}
+
+static bh_err on_message(struct bh_role *role, struct bh_peer *peer, struct bh_ipc_message *message)
+{
+    if (peer->kind == BH_ROLE_CONTROLD && message->type == BH_MSG_DNS_ASK)
+        return handle_ask(role, peer, message);
+    return BH_E_DENIED;
+}
+
+/* ---- the resolver ---- */
+
+/* The configuration's texts are NUL-terminated: they were copied into its arena (behalf/arena.h). */
+static bh_err make_resolver(struct bh_role *role, struct steward *steward)
+{
+    const struct bh_config *c = role->config;
+    struct bh_unbound_stub stubs[STUBS_MAX];
+    const char *forwards[STUBS_MAX];
+    struct bh_unbound_config unbound = {.mode = c->forward_count ? BH_UNBOUND_FORWARD : BH_UNBOUND_RECURSIVE,
+                                        .forwards = forwards,
+                                        .stubs = stubs,
+                                        .event_base = bh_loop_base(role->loop)};
+    const char *why = NULL;
+    bh_err err;
+
+    for (size_t i = 0; i < c->forward_count && i < STUBS_MAX; i++)
+        forwards[unbound.forward_count++] = c->forwards[i].p;
+    for (size_t i = 0; i < c->stub_count; i++)
+        for (size_t k = 0; k < c->stubs[i].address_count && unbound.stub_count < STUBS_MAX; k++)
+            stubs[unbound.stub_count++] =
+                (struct bh_unbound_stub){c->stubs[i].zone.p, c->stubs[i].addresses[k].p, true};
+    if (c->root_hints.n && access(c->root_hints.p, R_OK) == 0)
+        unbound.root_hints = c->root_hints.p;
+    if (c->trust_anchor.n && access(c->trust_anchor.p, R_OK) == 0)
+        unbound.trust_anchor = c->trust_anchor.p;
+    err = bh_unbound_resolver_new(&unbound, &steward->unbound, &why);
+    if (err)
+        bh_logf(&role->log, BH_LOG_ERROR, "cannot make the resolver: %s", why ? why : bh_err_text(err));
+    return err;
+}
+
+/* ---- life ---- */
+
+static bh_err start(struct bh_role *role)
+{
+    struct steward *steward = calloc(1, sizeof(*steward));
+    bh_err err;
+
+    if (!steward)
+        return BH_E_NOMEM;
+    role->state = steward;
+    err = bh_psl_new(NULL, &steward->psl);
+    if (!err)
+        err = make_resolver(role, steward);
+    if (err)
+        return err;
+    steward->walker =
+        (struct bh_walker){.loop = role->loop,
+                           .resolver = bh_unbound_resolver_base(steward->unbound),
+                           .suffixes = bh_psl_base(steward->psl),
+                           .random = &bh_random_os,
+                           .port = role->config->dns_port_override ? role->config->dns_port_override : 53};
+    bh_list_init(&steward->walker.walks);
+    return BH_OK;
+}
+
+static void stop(struct bh_role *role)
+{
+    struct steward *steward = role->state;
+
+    bh_walker_stop(&steward->walker);
+    bh_unbound_resolver_free(steward->unbound);
+    bh_psl_free(steward->psl);
+    free(steward);
+    role->state = NULL;
+}
+
+int main(void)
+{
+    static const struct bh_role_ops ops = {
+        .kind = BH_ROLE_STEWARD, .start = start, .message = on_message, .stop = stop};
+
+    return bh_role_main(&ops);
+}
