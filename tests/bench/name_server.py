@@ -46,7 +46,7 @@ class Delegated:
         a = self.apex
         return [f"bh1._domainkey.{a} TXT", f"bh2._domainkey.{a} TXT", f"_domainkey.{a} TXT", f"_domainkey.{a} NS",
                 f"nothing.{a} A", f"no.such.{a} AAAA", f"bounce.{a} MX", f"bounce.{a} TXT", f"link.{a} A", f"link.{a} AAAA",
-                f"x.w.{a} A", f"_dmarc.{a} TXT", f"{a} SOA", f"{a} NS", f"out.of.zone. A"]
+                f"x.w.{a} A", f"_dmarc.{a} TXT", f"{a} SOA", f"{a} NS", "out.of.zone. A"]
 
 
 def cpu_seconds(pid):

@@ -26,6 +26,11 @@ def quoted(value):
     return str(value) if isinstance(value, int) else '"%s"' % str(value).replace("\\", "\\\\").replace('"', '\\"')
 
 
+def own_uids():
+    """The option that gives each role a uid of its own when a test starts behalf as root, where no such users exist."""
+    return {"uid-base": 61000} if os.geteuid() == 0 else {}
+
+
 def section(kind, settings, title=None, indent=""):
     """One section of behalf.conf; a dict in a dict is a section in it, keyed "kind" or "kind title"."""
     lines = ["%s%s%s {" % (indent, kind, ' "%s"' % title if title else "")]
@@ -126,7 +131,8 @@ class Behalf:
         return used
 
     def queue_length(self):
-        return len(self.json("queue", "list"))
+        """Recipients that wait or are being delivered."""
+        return self.json("queue", "show")["recipients"]
 
     def wait_until_empty(self, seconds=60):
         wait_until(lambda: self.queue_length() == 0, seconds, "the queue is empty")

@@ -1,5 +1,5 @@
 """behalf in the test world: as root, on real ports, with two customers on board."""
-from daemon import Behalf, add_credential, make_config, onboard
+from daemon import Behalf, add_credential, make_config, onboard, own_uids
 from world import BUILD, EGRESS, EGRESS6, NS1, NS2, PLATFORM, RESOLVER, SUBMISSION
 
 TRUSTED, SINK = ("127.0.0.1", 2500), ("127.0.0.1", 2600)
@@ -35,7 +35,7 @@ def make_installation(world):
                 "queue": {"retry-first": "2s", "retry-max": "5s"},
                 "route sink.example": {"host": SINK[0], "port": SINK[1], "tls": "none"}}
     options = {"platform": PLATFORM, "state-dir": world.folder / "behalf/state", "run-dir": world.folder / "behalf/run",
-               "uid-base": 61000, "zone-ttl": "60"}
+               "zone-ttl": "60", **own_uids()}
     behalf = Behalf(BUILD / "behalf", world.folder / "behalf", make_config(options, listeners, **sections))
     behalf.call("init")
     behalf.start()

@@ -15,7 +15,7 @@ import time
 
 import resolver as little_resolver
 from clients import Refused, by_smtplib
-from daemon import Behalf, add_credential, make_config, onboard
+from daemon import Behalf, add_credential, make_config, onboard, own_uids
 from processes import Process, TestWorldError, port_answers, wait_until
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -197,7 +197,7 @@ class LittleWorld:
                     "tls": {"certificate": self.folder / "tls.pem", "key": self.folder / "tls.key"},
                     "resolver": {"trust-anchor": "", **stubs}, "route *": {"host": self.receiver[0], "port": self.receiver[1]}}
         options = {"platform": PLATFORM, "state-dir": self.folder / "behalf/state", "run-dir": self.folder / "behalf/run",
-                   "dns-port-override": self.dns_port, "zone-ttl": "60"}
+                   "dns-port-override": self.dns_port, "zone-ttl": "60", **own_uids()}
         return "# The configuration of the world of ./run.\n" + make_config(options, listeners, **sections)
 
     # -- what happens in it --
