@@ -301,11 +301,18 @@ static bh_err configure_forward(struct ub_ctx *ub, const struct bh_unbound_confi
             *why = "a forwarder's address is none";
             return BH_E_INVALID;
         }
+    return BH_OK;
+}
+
+/* Must come last: it finishes the context, and no option can be set after that. */
+static void remove_built_in_zones(struct ub_ctx *ub, const struct bh_unbound_config *config)
+{
+    for (size_t i = 0; i < config->stub_count; i++)
+        (void)ub_ctx_zone_remove(ub, config->stubs[i].zone);
     if (config->mode == BH_UNBOUND_RECURSIVE)
-        return BH_OK;
+        return;
     for (size_t i = 0; i < sizeof(built_in_zones) / sizeof(built_in_zones[0]); i++)
         (void)ub_ctx_zone_remove(ub, built_in_zones[i]);
-    return BH_OK;
 }
 
 static bh_err configure_stubs(struct ub_ctx *ub, const struct bh_unbound_config *config, const char **why)
@@ -317,7 +324,6 @@ static bh_err configure_stubs(struct ub_ctx *ub, const struct bh_unbound_config 
             *why = "a stub zone's name or address is none";
             return BH_E_INVALID;
         }
-        (void)ub_ctx_zone_remove(ub, stub->zone);
         if (stub->insecure)
             (void)ub_ctx_set_option(ub, "domain-insecure:", stub->zone);
     }
@@ -345,6 +351,8 @@ static bh_err configure(struct ub_ctx *ub, const struct bh_unbound_config *confi
         *why = "the trust anchor cannot be used";
         err = BH_E_IO;
     }
+    if (!err)
+        remove_built_in_zones(ub, config);
     return err;
 }
 

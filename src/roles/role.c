@@ -443,7 +443,8 @@ static bh_err handle_start(struct bh_role *role, bh_str body)
     if (err) {
         bh_logf(&role->log, BH_LOG_ERROR, "cannot start: %s", bh_err_text(err));
         role->private->exit_status = 1;
-        return err;
+        bh_role_stop(role);
+        return BH_OK;
     }
     return BH_PEER_SEND(&role->private->master, READY, 0, ready, &(struct bh_msg_ready){(uint32_t)getpid()});
 }
