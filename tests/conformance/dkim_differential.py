@@ -5,6 +5,7 @@ Signatures of ours must pass all of them, theirs must pass ours. Then signed mes
 pass or not. A disagreement is a failure unless a rule of EXPLAINED names it. The first argument is the program
 opendkim_verify, or "" without libopendkim; judges that are not installed are left out and counted as skipped.
 """
+import importlib.util
 import json
 import os
 import random
@@ -172,12 +173,7 @@ def judge_lines(*command):
 
 
 def judges(opendkim):
-    found = {}
-    try:
-        import dkim  # noqa: F401
-        found["dkimpy"] = judge_dkimpy
-    except ImportError:
-        pass
+    found = {"dkimpy": judge_dkimpy} if importlib.util.find_spec("dkim") else {}
     if run("perl", "-MMail::DKIM", "-e", "1").returncode == 0:
         found["Mail::DKIM"] = judge_lines("perl", PERL, "verify")
     if opendkim:

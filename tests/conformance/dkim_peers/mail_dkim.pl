@@ -1,4 +1,3 @@
-#!/usr/bin/perl
 # mail_dkim.pl verify KEYS FILE...: a line "FILE pass|other" for each message, by Mail::DKIM (libmail-dkim-perl).
 # mail_dkim.pl sign KEYFILE SELECTOR DOMAIN ALGORITHM METHOD FILE: the DKIM-Signature field on standard output.
 use strict;
