@@ -1,4 +1,4 @@
-/* dns.c: `behalf dns answer|serve`: our name server's answers without a daemon. */
+/* dns.c: `behalf dns answer|serve|sign`: our name server's answers without a daemon. */
 #include "base/random.h"
 #include "cli.h"
 #include "commands.h"
@@ -10,6 +10,7 @@
 static const char help[] =
     "usage: behalf dns answer --zone FILE --name NAME --type TYPE [--json]\n"
     "       behalf dns serve --listen ADDRESS:PORT ZONEFILE...\n"
+    "       behalf dns sign --zone FILE --key FILE\n"
     "\n"
     "  --zone FILE            a master file; repeat it for several zones\n"
     "  --origin NAME          the name of the zone, for relative names in the file (default: the owner of its SOA)\n"
@@ -18,7 +19,9 @@ static const char help[] =
     "  --dnssec               ask with the DO bit\n"
     "  --tcp                  as over TCP: no truncation\n"
     "  --json                 rcode, flags and sections as JSON\n"
-    "  --listen ADDRESS:PORT  where to serve, UDP and TCP; repeat it for several ([::1]:5300 for IPv6)\n";
+    "  --listen ADDRESS:PORT  where to serve, UDP and TCP; repeat it for several ([::1]:5300 for IPv6)\n"
+    "  --key FILE             the private key, ECDSA P-256, PEM\n"
+    "  --now EPOCH            sign as of this time, in seconds since 1970\n";
 
 enum { ZONE_FILE_MAX = 256 << 20 };
 
@@ -28,6 +31,8 @@ struct dns_options {
     const char *origin;
     const char *name;
     const char *type;
+    const char *key;
+    const char *now;
     bool dnssec;
     bool tcp;
 };
@@ -242,6 +247,17 @@ static int serve(const struct dns_options *o, char **files, int count)
     return bh_dns_serve(&options);
 }
 
+static int sign(const struct dns_options *o)
+{
+    struct bh_dns_name origin;
+
+    if (o->zones.count != 1 || !o->key)
+        return bh_cli_fail("dns", "sign needs one --zone and --key; see behalf dns --help");
+    if (o->origin && bh_dns_name_parse(bh_str_c(o->origin), NULL, &origin))
+        return bh_cli_fail("dns", "--origin %s is no domain name", o->origin);
+    return bh_dns_sign_file(o->zones.values[0], o->origin ? &origin : NULL, o->key, o->now);
+}
+
 int bh_cli_dns(struct bh_cli *cli, int argc, char **argv)
 {
     struct dns_options o = {0};
@@ -249,6 +265,7 @@ int bh_cli_dns(struct bh_cli *cli, int argc, char **argv)
         {.name = "zone", .many = &o.zones},     {.name = "listen", .many = &o.listen},
         {.name = "origin", .value = &o.origin}, {.name = "name", .value = &o.name},
         {.name = "type", .value = &o.type},     {.name = "dnssec", .flag = &o.dnssec},
+        {.name = "key", .value = &o.key},       {.name = "now", .value = &o.now},
         {.name = "tcp", .flag = &o.tcp},        {.name = NULL},
     };
     int status = BH_EXIT_OK;
@@ -257,6 +274,8 @@ int bh_cli_dns(struct bh_cli *cli, int argc, char **argv)
         return status;
     if (argc == 2 && strcmp(argv[1], "answer") == 0)
         return answer(cli, &o);
+    if (argc == 2 && strcmp(argv[1], "sign") == 0)
+        return sign(&o);
     if (argc >= 2 && strcmp(argv[1], "serve") == 0)
         return serve(&o, argv + 2, argc - 2);
     return bh_cli_fail("dns", "no such thing to do; see behalf dns --help");

@@ -1,4 +1,4 @@
-/* dns_serve.h: loading zone files, and `behalf dns serve`. */
+/* dns_serve.h: what is behind `behalf dns`: loading zone files, serving and signing them. */
 #ifndef BH_CLI_DNS_SERVE_H
 #define BH_CLI_DNS_SERVE_H
 
@@ -16,6 +16,10 @@ struct bh_dns_serve_options {
     char **files;
     size_t file_count;
 };
+
+/* Prints the zone of a file signed with the P-256 key of a PEM file, and its DS as a comment; `origin` and `now`
+ * (seconds since 1970, as text) may be NULL. Returns the exit status. */
+int bh_dns_sign_file(const char *path, const struct bh_dns_name *origin, const char *key_path, const char *now);
 
 /* Serves until SIGTERM or SIGINT; returns the exit status. */
 int bh_dns_serve(const struct bh_dns_serve_options *options);

@@ -13,8 +13,13 @@ struct bh_dns_field {
  * the cursor bad. */
 bool bh_dns_field_next(const char **format, struct bh_cur *cur, struct bh_dns_field *ret_field);
 
-/* SvcParams (RFC 9460 2): wire form to text and back; the text is one token. */
+/* Type bitmaps (RFC 4034 4.1.2): one bit a type, written as the blocks that are not zero. */
 struct bh_buf;
+enum { BH_DNS_BITMAP_BYTES = 8192 };
+void bh_dns_bitmap_set(uint8_t *bits, uint16_t type);
+void bh_dns_bitmap_put(struct bh_buf *out, const uint8_t *bits);
+
+/* SvcParams (RFC 9460 2): wire form to text and back; the text is one token. */
 struct bh_dns_token;
 void bh_dns_svcparams_print(struct bh_buf *out, bh_str params);
 bool bh_dns_svcparams_valid(bh_str params);

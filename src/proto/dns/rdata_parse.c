@@ -152,12 +152,12 @@ static bh_err parse_joined(struct rdata_parser *parser, const struct bh_dns_toke
     return err;
 }
 
-static void set_bit(uint8_t *bits, uint16_t type)
+void bh_dns_bitmap_set(uint8_t *bits, uint16_t type)
 {
     bits[type / 8] = (uint8_t)(bits[type / 8] | 0x80u >> type % 8);
 }
 
-static void write_bitmap(struct bh_buf *out, const uint8_t *bits)
+void bh_dns_bitmap_put(struct bh_buf *out, const uint8_t *bits)
 {
     for (unsigned window = 0; window < 256; window++) {
         const uint8_t *block = bits + window * 32;
@@ -175,7 +175,7 @@ static void write_bitmap(struct bh_buf *out, const uint8_t *bits)
 
 static bh_err parse_bitmap(struct rdata_parser *parser, const struct bh_dns_token *first)
 {
-    uint8_t bits[8192] = {0};
+    uint8_t bits[BH_DNS_BITMAP_BYTES] = {0};
     struct bh_dns_token token = *first;
     bh_err err = BH_MORE;
     uint16_t type = 0;
@@ -184,10 +184,10 @@ static bh_err parse_bitmap(struct rdata_parser *parser, const struct bh_dns_toke
         err = bh_dns_type_parse(token.text, &type);
         if (err)
             return err;
-        set_bit(bits, type);
+        bh_dns_bitmap_set(bits, type);
         err = bh_dns_lexer_next(parser->lexer, &token);
     }
-    write_bitmap(parser->out, bits);
+    bh_dns_bitmap_put(parser->out, bits);
     return err == BH_DONE ? BH_OK : err;
 }
 

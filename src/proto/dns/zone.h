@@ -74,6 +74,10 @@ static inline bh_str bh_dns_rrset_next(const struct bh_dns_zone *zone, uint32_t 
     return (bh_str){(const char *)p + 2, n};
 }
 
+/* The TTL of one record in a transfer or a file: an RRSIG has that of what it covers (RFC 4034 3.1.4), though all
+ * RRSIGs of a name are kept as one RRset. */
+uint32_t bh_dns_rrset_ttl(const struct bh_dns_rrset *rrset, bh_str rdata);
+
 struct bh_dns_zone *bh_dns_zone_ref(struct bh_dns_zone *zone);
 /* The last reference frees the zone. NULL is fine. */
 void bh_dns_zone_unref(struct bh_dns_zone *zone);

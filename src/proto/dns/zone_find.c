@@ -56,6 +56,13 @@ const struct bh_dns_rrset *bh_dns_node_rrset(const struct bh_dns_zone *zone, con
     return NULL;
 }
 
+uint32_t bh_dns_rrset_ttl(const struct bh_dns_rrset *rrset, bh_str rdata)
+{
+    struct bh_cur cur = bh_cur_make(bh_str_skip(rdata, 4));
+
+    return rrset->type == BH_DNS_RRSIG ? bh_cur_u32(&cur) : rrset->ttl_s;
+}
+
 static const struct bh_dns_node *find_node(const struct bh_dns_zone *zone, bh_str name, uint32_t hash)
 {
     for (uint32_t i = hash & zone->slots_mask; zone->slot[i]; i = (i + 1) & zone->slots_mask) {

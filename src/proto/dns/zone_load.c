@@ -105,8 +105,10 @@ static void print_rrset(struct bh_buf *out, const struct bh_dns_zone *zone, cons
     uint32_t at = rrset->at;
 
     for (unsigned i = 0; i < rrset->count; i++) {
-        bh_dns_record_print(out, bh_dns_node_name(zone, node), rrset->ttl_s, BH_DNS_CLASS_IN, rrset->type,
-                            bh_dns_rrset_next(zone, &at));
+        bh_str rdata = bh_dns_rrset_next(zone, &at);
+
+        bh_dns_record_print(out, bh_dns_node_name(zone, node), bh_dns_rrset_ttl(rrset, rdata), BH_DNS_CLASS_IN,
+                            rrset->type, rdata);
         bh_buf_char(out, '\n');
     }
 }
