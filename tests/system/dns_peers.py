@@ -279,7 +279,8 @@ def compare_edns(servers, zone, ledger):
     for title, arguments in EDNS:
         arguments = dict(arguments)
         options = [dns.edns.GenericOption(code, b"") for code in arguments.pop("options", [])]
-        query = dns.message.make_query(zone.apex, "SOA", options=options or None, **arguments)
+        query = dns.message.make_query(zone.apex, "SOA", options=options or None,
+                                       want_dnssec=bool(arguments.get("ednsflags", 0) & 0x8000), **arguments)
         answers = {server.name: edns_digest(server.ask(query.to_wire(), False)) for server in servers}
         ledger.compare(f"EDNS {title}", answers["behalf"], answers["knot"], answers["nsd"], "")
 
