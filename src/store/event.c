@@ -1,13 +1,14 @@
 /* event.c: queries on `event`. See event.h. */
 #include "event.h"
 
-#define COLUMNS "seq, at, kind, message, idx, customer, code, text, detail"
+#define COLUMNS "e.seq, e.at, e.kind, e.message, e.idx, e.customer, e.code, e.text, e.detail, r.address"
+#define FROM " FROM event e LEFT JOIN recipient r ON r.message = e.message AND r.idx = e.idx"
 
-static const struct bh_query insert = {"INSERT INTO event(" COLUMNS ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)"};
+static const struct bh_query insert = {"INSERT INTO event(seq, at, kind, message, idx, customer, code, text, detail)"
+                                       " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)"};
 static const struct bh_query select_after = {
-    "SELECT " COLUMNS " FROM event WHERE seq > $1 AND ($2 = 0 OR customer = $2) ORDER BY seq LIMIT $3"};
-static const struct bh_query select_message = {"SELECT " COLUMNS
-                                               " FROM event WHERE message = $1 ORDER BY seq LIMIT $2"};
+    "SELECT " COLUMNS FROM " WHERE e.seq > $1 AND ($2 = 0 OR e.customer = $2) ORDER BY e.seq LIMIT $3"};
+static const struct bh_query select_message = {"SELECT " COLUMNS FROM " WHERE e.message = $1 ORDER BY e.seq LIMIT $2"};
 
 const char *bh_event_kind_name(enum bh_event_kind kind)
 {
@@ -58,5 +59,6 @@ void bh_event_from_row(const struct bh_row *row, struct bh_event_row *ret_event)
         .code = (uint32_t)bh_row_int(row, 6),
         .text = bh_row_str(row, 7),
         .detail = bh_row_str(row, 8),
+        .address = bh_row_str(row, 9),
     };
 }

@@ -24,7 +24,8 @@ struct bh_event_row {
     bh_time_ms at;
     enum bh_event_kind kind;
     uint64_t message;
-    int32_t idx; /* BH_EVENT_WHOLE: the message */
+    int32_t idx;    /* BH_EVENT_WHOLE: the message */
+    bh_str address; /* of the recipient, when read; {NULL, 0}: the message as a whole */
     int64_t customer;
     uint32_t code; /* SMTP reply; 0: none */
     bh_str text;

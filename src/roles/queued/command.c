@@ -239,12 +239,12 @@ static void take_event(void *ctx, const struct bh_row *row)
     (void)snprintf(cursor, sizeof(cursor), "%lld", (long long)e.seq);
     detail = e.detail.n ? json_loadb(e.detail.p, e.detail.n, 0, NULL) : NULL;
     add_row(c,
-            json_pack("{s:s, s:o, s:s, s:o, s:o, s:I, s:I, s:o, s:o}", "cursor", cursor, "at", time_json(e.at), "event",
-                      bh_event_kind_name(e.kind), "id", id_json(e.message), "index",
-                      e.idx == BH_EVENT_WHOLE ? json_null() : json_integer(e.idx), "customer_id",
-                      (json_int_t)e.customer, "code", (json_int_t)e.code, "text", text_json(e.text), "detail",
-                      detail ? detail : json_null()),
-            300 + e.text.n * 2 + e.detail.n);
+            json_pack("{s:s, s:o, s:s, s:o, s:o, s:o, s:I, s:I, s:o, s:o}", "cursor", cursor, "at", time_json(e.at),
+                      "event", bh_event_kind_name(e.kind), "id", id_json(e.message), "index",
+                      e.idx == BH_EVENT_WHOLE ? json_null() : json_integer(e.idx), "to",
+                      e.address.p ? text_json(e.address) : json_null(), "customer_id", (json_int_t)e.customer, "code",
+                      (json_int_t)e.code, "text", text_json(e.text), "detail", detail ? detail : json_null()),
+            300 + e.address.n + e.text.n * 2 + e.detail.n);
 }
 
 static void rows_done(void *ctx, const struct bh_result *result)

@@ -106,20 +106,27 @@ static void hold(struct bh_queued *q, struct pending_result *r)
     add_result(q, r);
 }
 
-static bool phase_is(const struct bh_msg_result *r, const char *a, const char *b, const char *c)
+static bool phase_is_of(bh_str phase, const char *const *phases)
 {
-    return bh_str_eq(r->phase, bh_str_c(a)) || bh_str_eq(r->phase, bh_str_c(b)) || bh_str_eq(r->phase, bh_str_c(c));
+    for (; *phases; phases++)
+        if (bh_str_eq_ci(phase, bh_str_c(*phases)))
+            return true;
+    return false;
 }
 
+/* What a result says about the site: once a transaction has begun, a refusal is about the message. */
 static enum bh_site_outcome outcome_of(const struct bh_msg_result *r)
 {
-    bool reached = phase_is(r, "mail", "rcpt", "data") || bh_str_eq(r->phase, BH_STR("body"));
+    static const char *const before[] = {"dns",  "connect", "connecting", "the greeting",
+                                         "ehlo", "tls",     "starttls",   NULL};
+    static const char *const after[] = {
+        "mail", "rcpt", "data", "body", "mail from", "rcpt to", "sending the message", "end of data", NULL};
 
-    if (r->verdict == BH_DELIVERED)
+    if (r->verdict == BH_DELIVERED || (r->verdict == BH_BOUNCED && phase_is_of(r->phase, after)))
         return BH_SITE_WORKS;
-    if (r->verdict == BH_BOUNCED)
-        return reached ? BH_SITE_WORKS : BH_SITE_NEUTRAL;
-    return r->code == 421 || phase_is(r, "connect", "tls", "ehlo") ? BH_SITE_FAILS : BH_SITE_NEUTRAL;
+    if (r->verdict == BH_DEFERRED && (r->code == 421 || phase_is_of(r->phase, before)))
+        return BH_SITE_FAILS;
+    return BH_SITE_NEUTRAL;
 }
 
 static bh_err settle_taken(struct bh_queued *q, struct bh_worker *worker, struct bh_queue *queue,
