@@ -12,7 +12,7 @@ struct seen {
 
 static void answer(struct bh_smtp_server *server, const struct bh_smtp_server_event *event)
 {
-    if (event->kind == BH_SMTP_SERVER_RCPT && event->rcpt.mailbox.local.n == 3)
+    if (event->kind == BH_SMTP_SERVER_RCPT && event->rcpt.path.mailbox.local.n == 3)
         bh_smtp_server_refuse(server, 550, "5.1.1", BH_STR("no\nsuch"));
     else
         bh_smtp_server_accept(server, BH_STR(""));
@@ -28,6 +28,7 @@ static void run(enum bh_smtp_profile profile, bh_str bytes, size_t step, struct 
 
     config.max_command_bytes = 200;
     config.max_message_bytes = 2000;
+    config.has_dsn = profile == BH_SMTP_PROFILE_TRUSTED;
     config.has_tls = profile == BH_SMTP_PROFILE_SUBMISSION;
     server = bh_smtp_server_new(&config);
     if (!server)

@@ -241,6 +241,19 @@ static void read_auth_offer(struct bh_smtp_client *client, bh_str mechanisms)
     }
 }
 
+/* "MAILMAX=20 RCPTMAX=100 …" (RFC 9422) */
+static void read_limits(struct bh_smtp_client *client, bh_str limits)
+{
+    uint64_t most;
+
+    while (limits.n) {
+        bh_str value, name = bh_str_cut(bh_str_cut(limits, ' ', &limits), '=', &value);
+
+        if (bh_str_eq_ci(name, BH_STR("MAILMAX")) && !bh_str_to_u64(value, UINT32_MAX, &most))
+            client->facts.mail_max = (uint32_t)most;
+    }
+}
+
 static void read_offer(struct bh_smtp_client *client, bh_str line)
 {
     struct bh_smtp_client_facts *facts = &client->facts;
@@ -261,6 +274,8 @@ static void read_offer(struct bh_smtp_client *client, bh_str line)
             *flags[i].flag = true;
     if (bh_str_eq_ci(keyword, BH_STR("SIZE")) && bh_str_to_u64(bh_str_trim(value), UINT64_MAX, &facts->size))
         facts->size = 0;
+    if (bh_str_eq_ci(keyword, BH_STR("LIMITS")))
+        read_limits(client, value);
     if (bh_str_eq_ci(keyword, BH_STR("AUTH")))
         read_auth_offer(client, value);
     else if (bh_str_starts_ci(line, BH_STR("AUTH="))) /* the spelling before RFC 2554 */
@@ -382,6 +397,14 @@ static uint64_t size_of(const struct bh_smtp_client_message *message)
     return sum;
 }
 
+static void say_param(struct bh_smtp_client *client, const char *name, bh_str value)
+{
+    if (!value.n || !client->facts.dsn)
+        return;
+    bh_buf_add(&client->out, bh_str_c(name));
+    bh_buf_add(&client->out, value);
+}
+
 static void say_mail(struct bh_smtp_client *client, struct slot *slot)
 {
     const struct bh_smtp_client_message *m = &slot->message;
@@ -395,7 +418,10 @@ static void say_mail(struct bh_smtp_client *client, struct slot *slot)
         bh_buf_add(&client->out, BH_STR(" BODY=8BITMIME"));
     if (m->needs_smtputf8)
         bh_buf_add(&client->out, BH_STR(" SMTPUTF8"));
+    say_param(client, " RET=", m->ret);
+    say_param(client, " ENVID=", m->envid);
     bh_buf_add(&client->out, BH_STR("\r\n"));
+    client->facts.mails++;
     expect(client, EXPECT_MAIL, slot);
 }
 
@@ -403,7 +429,10 @@ static void say_rcpt(struct bh_smtp_client *client, struct slot *slot)
 {
     bh_buf_add(&client->out, BH_STR("RCPT TO:<"));
     bh_buf_add(&client->out, slot->message.rcpt_to);
-    bh_buf_add(&client->out, BH_STR(">\r\n"));
+    bh_buf_char(&client->out, '>');
+    say_param(client, " NOTIFY=", slot->message.notify);
+    say_param(client, " ORCPT=", slot->message.orcpt);
+    bh_buf_add(&client->out, BH_STR("\r\n"));
     expect(client, EXPECT_RCPT, slot);
 }
 
@@ -668,18 +697,35 @@ enum bh_smtp_client_event bh_smtp_client_next(struct bh_smtp_client *client, bh_
     return event;
 }
 
+bool bh_smtp_client_owes(const struct bh_smtp_client *client)
+{
+    return client->slots[0].state == SLOT_DONE || client->slots[1].state == SLOT_DONE || client->ready_owed ||
+           client->starttls_owed || (client->over && !client->over_told);
+}
+
+/* Messages inside whose MAIL is still to come count as said. */
+static bool limit_is_reached(const struct bh_smtp_client *client)
+{
+    uint32_t mails = client->facts.mails;
+
+    for (size_t i = 0; i < SLOTS; i++)
+        mails += client->slots[i].state == SLOT_WAITING;
+    return client->facts.mail_max && mails >= client->facts.mail_max;
+}
+
 bool bh_smtp_client_has_room(const struct bh_smtp_client *client)
 {
-    return client->facts.ready && !client->over && !client->quits &&
+    return client->facts.ready && !client->over && !client->quits && !limit_is_reached(client) &&
            (!client->slots[0].state || !client->slots[1].state);
 }
 
-static bool is_harmless(bh_str address)
+/* Nothing that could begin another command or, in a parameter, another parameter. */
+static bool is_harmless(bh_str text, bool is_param)
 {
-    for (size_t i = 0; i < address.n; i++)
-        if ((unsigned char)address.p[i] < ' ' || address.p[i] == 0x7f)
+    for (size_t i = 0; i < text.n; i++)
+        if ((unsigned char)text.p[i] < ' ' || text.p[i] == 0x7f || (is_param && text.p[i] == ' '))
             return false;
-    return address.n <= 320;
+    return text.n <= (is_param ? 600 : 320);
 }
 
 /* What this server cannot take is refused here. */
@@ -716,7 +762,9 @@ bh_err bh_smtp_client_send(struct bh_smtp_client *client, const struct bh_smtp_c
 
     if (!bh_smtp_client_has_room(client))
         return BH_E_BUSY;
-    if (!is_harmless(message->mail_from) || !is_harmless(message->rcpt_to))
+    if (!is_harmless(message->mail_from, false) || !is_harmless(message->rcpt_to, false) ||
+        !is_harmless(message->ret, true) || !is_harmless(message->envid, true) || !is_harmless(message->notify, true) ||
+        !is_harmless(message->orcpt, true))
         return BH_E_SYNTAX;
     *slot = (struct slot){.message = *message, .checked = {.at_line_start = true}, .text = text};
     for (size_t i = 0; i < message->piece_count && !err; i++)

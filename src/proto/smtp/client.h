@@ -81,6 +81,11 @@ struct bh_smtp_client_message {
     uint64_t size_bytes; /* for SIZE; 0: the sum of the pieces */
     bool has_8bit;
     bool needs_smtputf8;
+    /* RFC 3461, in wire form (xtext); sent where the server offers DSN, left out where it does not. May be empty. */
+    bh_str ret;
+    bh_str envid;
+    bh_str notify;
+    bh_str orcpt;
 };
 
 /* What the server offered. */
@@ -95,9 +100,11 @@ struct bh_smtp_client_facts {
     bool dsn;
     bool chunking;
     bool has_size;
-    uint64_t size; /* 0: no limit told */
-    uint32_t messages;
-    bh_str greeting; /* the first line, cut at 255 bytes */
+    uint64_t size;     /* 0: no limit told */
+    uint32_t mail_max; /* messages that it takes in one session (RFC 9422 LIMITS); 0: no limit told */
+    uint32_t mails;    /* MAIL commands said in this session */
+    uint32_t messages; /* delivered in it */
+    bh_str greeting;   /* the first line, cut at 255 bytes */
 };
 
 enum bh_smtp_client_event {
@@ -121,7 +128,9 @@ enum bh_smtp_client_event bh_smtp_client_next(struct bh_smtp_client *client, bh_
 /* The handshake is done (after STARTTLS). */
 void bh_smtp_client_tls_up(struct bh_smtp_client *client);
 
-/* True when another message can be given. */
+/* True when `next` has something to say without more input: a message that this server cannot take. */
+bool bh_smtp_client_owes(const struct bh_smtp_client *client);
+/* True when another message can be given; false for ever when the server's limit of messages is reached. */
 bool bh_smtp_client_has_room(const struct bh_smtp_client *client);
 /* Gives a message. What the server cannot take (8 bit, UTF-8 addresses, size) comes back as RESULT without a word
  * sent. BH_E_BUSY (no room, or not READY), BH_E_SYNTAX (a bare CR or LF in the text, a control byte in an address). */

@@ -36,6 +36,7 @@ struct bh_smtp_server_config {
     enum bh_smtp_profile profile;
     bh_str host_name; /* in the greeting and the EHLO reply */
     bool has_tls;     /* STARTTLS can be offered */
+    bool has_dsn;     /* DSN is offered: the embedder honours its parameters (RFC 3461) */
     size_t max_command_bytes;
     size_t max_text_line_bytes; /* CRLF included: 1000 (RFC 5321 4.5.3.1.6) */
     uint64_t max_message_bytes;
@@ -75,8 +76,14 @@ struct bh_smtp_server_event {
             uint64_t size; /* as declared, 0 = not */
             bool body_8bit;
             bool smtputf8;
+            bh_str ret;   /* RFC 3461: "FULL" or "HDRS"; empty: not given */
+            bh_str envid; /* xtext, as given */
         } mail;
-        struct bh_smtp_path rcpt;
+        struct {
+            struct bh_smtp_path path;
+            bh_str notify; /* RFC 3461: "NEVER" or a list of "SUCCESS", "FAILURE", "DELAY", as given */
+            bh_str orcpt;  /* "rfc822;" and xtext, as given */
+        } rcpt;
         bh_str chunk;
     };
 };

@@ -91,6 +91,8 @@ static event_kind cmd_ehlo(struct bh_smtp_server *server, bh_str args, struct bh
         bh_buf_add(out, BH_STR("250-STARTTLS\r\n"));
     if (offers_auth(server))
         bh_buf_add(out, BH_STR("250-AUTH PLAIN LOGIN\r\n"));
+    if (server->config->has_dsn)
+        bh_buf_add(out, BH_STR("250-DSN\r\n"));
     bh_buf_add(out, BH_STR("250-8BITMIME\r\n250-SMTPUTF8\r\n250 ENHANCEDSTATUSCODES\r\n"));
     return BH_SMTP_SERVER_MORE;
 }
@@ -203,7 +205,58 @@ static event_kind cmd_auth(struct bh_smtp_server *server, bh_str args, struct bh
     return say(server, 334, NULL, plain ? "" : "VXNlcm5hbWU6"); /* "Username:" */
 }
 
-/* SIZE BODY SMTPUTF8 AUTH; false with the reply written. */
+/* xtext of at most `max` bytes (RFC 3461 4) */
+static bool is_xtext(bh_str text, size_t max)
+{
+    struct bh_buf decoded = bh_buf_make(max + 1);
+    bool good = text.n && text.n <= max && bh_xtext_decode(&decoded, text) == BH_OK;
+
+    bh_buf_free(&decoded);
+    return good;
+}
+
+/* "NEVER", or some of the others (RFC 3461 4.1) */
+static bool is_notify(bh_str list)
+{
+    if (bh_str_eq_ci(list, BH_STR("NEVER")))
+        return true;
+    while (list.p) {
+        bh_str word = bh_str_cut(list, ',', &list);
+
+        if (!bh_str_eq_ci(word, BH_STR("SUCCESS")) && !bh_str_eq_ci(word, BH_STR("FAILURE")) &&
+            !bh_str_eq_ci(word, BH_STR("DELAY")))
+            return false;
+    }
+    return true;
+}
+
+/* addr-type ";" xtext (RFC 3461 4.2) */
+static bool is_orcpt(bh_str text)
+{
+    bh_str address, type = bh_str_cut(text, ';', &address);
+
+    for (size_t i = 0; i < type.n; i++)
+        if (!bh_is_alnum(type.p[i]) && type.p[i] != '-')
+            return false;
+    return type.n && is_xtext(address, 500);
+}
+
+/* Takes one parameter of RFC 3461 into *ret_value if it is `name`, once and well-formed. */
+static bool take_dsn_param(const struct bh_smtp_server *server, const struct bh_smtp_param *param, bh_str name,
+                           bool is_valid, bh_str *ret_value)
+{
+    if (!server->config->has_dsn || !bh_str_eq_ci(param->keyword, name) || !param->value.p || ret_value->p || !is_valid)
+        return false;
+    *ret_value = param->value;
+    return true;
+}
+
+static bool is_ret(bh_str value)
+{
+    return bh_str_eq_ci(value, BH_STR("FULL")) || bh_str_eq_ci(value, BH_STR("HDRS"));
+}
+
+/* SIZE BODY SMTPUTF8 AUTH RET ENVID; false with the reply written. */
 static bool take_mail_param(struct bh_smtp_server *server, const struct bh_smtp_param *param,
                             struct bh_smtp_server_event *event)
 {
@@ -228,7 +281,10 @@ static bool take_mail_param(struct bh_smtp_server *server, const struct bh_smtp_
     }
     if (bh_str_eq_ci(param->keyword, BH_STR("AUTH")) && offers_auth(server))
         return true; /* RFC 4954 5: who wrote it first matters between servers only */
-    (void)complain(server, 555, "5.5.4", "A parameter of MAIL is not supported");
+    if (take_dsn_param(server, param, BH_STR("RET"), is_ret(param->value), &event->mail.ret) ||
+        take_dsn_param(server, param, BH_STR("ENVID"), is_xtext(param->value, 100), &event->mail.envid))
+        return true;
+    (void)complain(server, 555, "5.5.4", "A parameter of MAIL is not supported, or not well-formed");
     return false;
 }
 
@@ -306,18 +362,30 @@ static event_kind cmd_mail(struct bh_smtp_server *server, bh_str args, struct bh
     return ask(server, BH_SMTP_SERVER_MAIL);
 }
 
-static event_kind cmd_rcpt(struct bh_smtp_server *server, bh_str args, struct bh_smtp_server_event *event)
+/* NOTIFY ORCPT */
+static bool take_rcpt_params(struct bh_smtp_server *server, bh_str args, struct bh_smtp_server_event *event)
 {
     struct bh_smtp_param param;
+    bh_err err;
 
+    while (!(err = bh_smtp_param_next(&args, &param)))
+        if (!take_dsn_param(server, &param, BH_STR("NOTIFY"), is_notify(param.value), &event->rcpt.notify) &&
+            !take_dsn_param(server, &param, BH_STR("ORCPT"), is_orcpt(param.value), &event->rcpt.orcpt))
+            break;
+    if (err == BH_DONE)
+        return true;
+    (void)complain(server, 555, "5.5.4", "A parameter of RCPT is not supported, or not well-formed");
+    return false;
+}
+
+static event_kind cmd_rcpt(struct bh_smtp_server *server, bh_str args, struct bh_smtp_server_event *event)
+{
     if (!server->in_transaction)
         return complain(server, 503, "5.5.1", "MAIL comes before RCPT");
     memset(&event->rcpt, 0, sizeof(event->rcpt));
-    if (!take_path(server, &args, true, &event->rcpt))
+    if (!take_path(server, &args, true, &event->rcpt.path) || !take_rcpt_params(server, args, event))
         return BH_SMTP_SERVER_MORE;
-    if (bh_smtp_param_next(&args, &param) != BH_DONE)
-        return complain(server, 555, "5.5.4", "A parameter of RCPT is not supported");
-    if (event->rcpt.mailbox.utf8 && !server->smtputf8)
+    if (event->rcpt.path.mailbox.utf8 && !server->smtputf8)
         return complain(server, 553, "5.6.7", "An address beyond ASCII needs the parameter SMTPUTF8 of MAIL");
     if (server->recipients >= server->config->max_recipients)
         return complain(server, 452, "4.5.3", "Too many recipients: send the rest in another transaction");

@@ -139,6 +139,8 @@ static void fill(struct session *session)
             break;
         (void)give(session, delivery);
     }
+    if (bh_smtp_client_owes(session->client)) /* refused without a word sent: no input will ask for the result */
+        bh_loop_defer(session->sender->role->loop, &session->broken);
     if (is_empty(session) && session->was_ready && !session->quitting)
         bh_timer_set(&session->idle, IDLE_MS);
     else

@@ -3,9 +3,9 @@
  * stranger. The MAC is checked first: guesses cost no question to another role. */
 #include "smtpd.h"
 
-static void add_recipient(struct session *session, const struct bh_smtp_mailbox *mailbox)
+static void add_recipient(struct session *session, const struct bh_smtp_mailbox *mailbox, bh_str notify, bh_str orcpt)
 {
-    if (bh_message_add_recipient(&session->message, mailbox))
+    if (bh_message_add_recipient(&session->message, mailbox, notify, orcpt))
         session_refuse(session, 452, "4.5.3", BH_STR("Too many recipients: send the rest in another transaction"),
                        BH_STR(""));
     else
@@ -27,7 +27,7 @@ static void on_bounce_domain(struct session *session, bh_str body)
         session_refuse(session, 550, "5.7.1", BH_STR("Relaying is not allowed"), BH_STR(""));
     } else {
         session->message.customer_id = reply.customer_id;
-        add_recipient(session, &session->rcpt.mailbox);
+        add_recipient(session, &session->rcpt, BH_STR(""), BH_STR(""));
     }
 }
 
@@ -38,9 +38,9 @@ static void ask_domain(struct session *session, const struct bh_smtp_mailbox *ma
     bh_str text = bh_mailbox_text(mailbox);
 
     memcpy(session->rcpt_text, text.p, text.n);
-    session->rcpt.mailbox = *mailbox;
-    session->rcpt.mailbox.local = bh_str_of(session->rcpt_text, mailbox->local.n);
-    session->rcpt.mailbox.domain = bh_str_of(session->rcpt_text + text.n - mailbox->domain.n, mailbox->domain.n);
+    session->rcpt = *mailbox;
+    session->rcpt.local = bh_str_of(session->rcpt_text, mailbox->local.n);
+    session->rcpt.domain = bh_str_of(session->rcpt_text + text.n - mailbox->domain.n, mailbox->domain.n);
     for (size_t i = 0; i < mailbox->domain.n; i++)
         bh_buf_char(&domain, bh_to_lower(mailbox->domain.p[i]));
     bh_msg_bounce_domain_put(&body, &(struct bh_msg_bounce_domain){bh_buf_view(&domain)});
@@ -77,12 +77,14 @@ static void take_inbound(struct session *session, const struct bh_smtp_mailbox *
     }
 }
 
-void session_on_rcpt(struct session *session, const struct bh_smtp_path *path)
+void session_on_rcpt(struct session *session, const struct bh_smtp_server_event *event)
 {
+    const struct bh_smtp_mailbox *mailbox = &event->rcpt.path.mailbox;
+
     if (session->port->config.profile == BH_SMTP_PROFILE_PORT25)
-        take_inbound(session, &path->mailbox);
-    else if (!path->mailbox.domain.n)
+        take_inbound(session, mailbox);
+    else if (!mailbox->domain.n)
         session_refuse(session, 550, "5.1.3", BH_STR("A recipient needs a domain"), BH_STR(""));
     else
-        add_recipient(session, &path->mailbox);
+        add_recipient(session, mailbox, event->rcpt.notify, event->rcpt.orcpt);
 }

@@ -22,7 +22,8 @@ static void on_login(struct session *session, bh_str body)
     if (!reply.ok) {
         bh_log_line(&session->smtpd->role->log, BH_LOG_WARN, "authentication failed",
                     BH_KV("client", bh_str_c(session->address)), BH_KV("why", reply.why));
-        session_refuse(session, 535, "5.7.8", BH_STR("Authentication failed: login or password is wrong"), BH_STR(""));
+        bh_smtp_server_refuse(session->server, 535, "5.7.8",
+                              BH_STR("Authentication failed: login or password is wrong"));
         return;
     }
     set_customer(session, &reply);
@@ -76,7 +77,7 @@ void session_on_mail(struct session *session, const struct bh_smtp_server_event 
 {
     bh_message_reset(&session->message);
     session->message.smtputf8 = event->mail.smtputf8;
-    if (bh_message_set_mail_from(&session->message, &event->mail.path))
+    if (bh_message_set_sender(&session->message, &event->mail.path, event->mail.envid))
         session_refuse(session, 501, "5.1.7", BH_STR("The sender's address is too long"), BH_STR(""));
     else if (session->port->trust[0] && !session->customer_id)
         ask_customer(session);

@@ -47,23 +47,27 @@ bh_str bh_mailbox_text(const struct bh_smtp_mailbox *mailbox)
     return bh_str_range(mailbox->local.p, mailbox->domain.p + mailbox->domain.n);
 }
 
-bh_err bh_message_set_mail_from(struct bh_message *message, const struct bh_smtp_path *path)
+bh_err bh_message_set_sender(struct bh_message *message, const struct bh_smtp_path *path, bh_str envid)
 {
     bh_str text = path->null ? BH_STR("") : bh_mailbox_text(&path->mailbox);
 
-    if (text.n > BH_SMTP_PATH_MAX)
+    if (text.n > BH_SMTP_PATH_MAX || envid.n > BH_MESSAGE_ENVID_MAX)
         return BH_E_LIMIT;
     memcpy(message->mail_from, text.p, text.n);
     message->mail_from_n = text.n;
+    if (envid.n)
+        memcpy(message->envid, envid.p, envid.n);
+    message->envid_n = envid.n;
     return BH_OK;
 }
 
-bh_err bh_message_add_recipient(struct bh_message *message, const struct bh_smtp_mailbox *mailbox)
+bh_err bh_message_add_recipient(struct bh_message *message, const struct bh_smtp_mailbox *mailbox, bh_str notify,
+                                bh_str orcpt)
 {
     size_t before = message->recipients.n;
     bh_err err;
 
-    bh_rec_recipient_put(&message->recipients, &(struct bh_rec_recipient){.address = bh_mailbox_text(mailbox)});
+    bh_rec_recipient_put(&message->recipients, &(struct bh_rec_recipient){bh_mailbox_text(mailbox), notify, orcpt});
     err = bh_buf_err(&message->recipients);
     if (err) {
         message->recipients.err = BH_OK;

@@ -13,6 +13,7 @@ enum {
     BH_MESSAGE_INLINE = 64 * 1024,
     BH_MESSAGE_HEAD_MAX = 512 * 1024,       /* in memory: more than the check's limit on headers */
     BH_MESSAGE_RECIPIENTS_MAX = 640 * 1024, /* bytes of the list: it must fit into one message to queued */
+    BH_MESSAGE_ENVID_MAX = 100,             /* RFC 3461 4.4 */
     BH_MESSAGE_DOMAIN_MAX = 511             /* room for IDNA to work in; the name itself has at most 253 */
 };
 
@@ -30,8 +31,9 @@ struct bh_message {
     bool smtputf8;
     uint32_t customer_id; /* of the bounce address, on port 25 */
     uint32_t domain_id;
-    size_t mail_from_n, header_from_n, from_domain_n;
+    size_t mail_from_n, envid_n, header_from_n, from_domain_n;
     char mail_from[BH_SMTP_PATH_MAX + 1];
+    char envid[BH_MESSAGE_ENVID_MAX];
     char header_from[BH_SMTP_PATH_MAX + 1];
     char from_domain[BH_MESSAGE_DOMAIN_MAX + 1];
 };
@@ -41,10 +43,11 @@ void bh_message_init(struct bh_message *message);
 void bh_message_reset(struct bh_message *message);
 void bh_message_free(struct bh_message *message);
 
-/* The mailbox as given, without brackets. BH_E_LIMIT. */
-BH_MUST bh_err bh_message_set_mail_from(struct bh_message *message, const struct bh_smtp_path *path);
-/* BH_E_LIMIT: the list is full. */
-BH_MUST bh_err bh_message_add_recipient(struct bh_message *message, const struct bh_smtp_mailbox *mailbox);
+/* The mailbox as given, without brackets, and ENVID (RFC 3461), or empty. BH_E_LIMIT. */
+BH_MUST bh_err bh_message_set_sender(struct bh_message *message, const struct bh_smtp_path *path, bh_str envid);
+/* `notify` and `orcpt` of RFC 3461 as given, or empty. BH_E_LIMIT: the list is full. */
+BH_MUST bh_err bh_message_add_recipient(struct bh_message *message, const struct bh_smtp_mailbox *mailbox,
+                                        bh_str notify, bh_str orcpt);
 /* "local@domain", a view of the mailbox's input. */
 bh_str bh_mailbox_text(const struct bh_smtp_mailbox *mailbox);
 

@@ -59,7 +59,7 @@ static bool handle(struct session *session, const struct bh_smtp_server_event *e
         session_on_mail(session, event);
         break;
     case BH_SMTP_SERVER_RCPT:
-        session_on_rcpt(session, &event->rcpt);
+        session_on_rcpt(session, event);
         break;
     case BH_SMTP_SERVER_DATA:
         session_on_data(session);

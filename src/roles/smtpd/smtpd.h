@@ -70,7 +70,7 @@ struct session {
     session_answered *answered;
     struct bh_cache *cache; /* keeps the answer under `key` */
     struct bh_buf key;
-    struct bh_smtp_path rcpt; /* views of rcpt_text */
+    struct bh_smtp_mailbox rcpt; /* views of rcpt_text */
     char rcpt_text[BH_SMTP_PATH_MAX + 1];
     struct bh_message message;
 };
@@ -102,7 +102,7 @@ void session_forget_question(struct session *session);
 /* login.c, envelope.c, submit.c: one per event of the protocol core */
 void session_on_auth(struct session *session, bh_str login, bh_str password);
 void session_on_mail(struct session *session, const struct bh_smtp_server_event *event);
-void session_on_rcpt(struct session *session, const struct bh_smtp_path *path);
+void session_on_rcpt(struct session *session, const struct bh_smtp_server_event *event);
 void session_on_data(struct session *session);
 void session_on_text(struct session *session, bh_str chunk);
 void session_on_end(struct session *session);

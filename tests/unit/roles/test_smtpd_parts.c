@@ -144,12 +144,13 @@ static void test_recipients(void **state)
     (void)state;
     bh_message_init(&message);
     assert_ok(bh_smtp_mailbox_parse(BH_STR("\"a b\"@x.example"), &box));
-    while (!(err = bh_message_add_recipient(&message, &box)))
+    while (!(err = bh_message_add_recipient(&message, &box, BH_STR("NEVER"), BH_STR(""))))
         added++;
     assert_int_equal(err, BH_E_LIMIT);
     list = bh_cur_make(bh_buf_view(&message.recipients));
     while (!bh_rec_recipient_next(&list, &record)) {
         assert_str(record.address, "\"a b\"@x.example");
+        assert_str(record.notify, "NEVER");
         read++;
     }
     assert_int_equal(read, added);

@@ -253,6 +253,47 @@ static void test_what_a_server_cannot_take(void **state)
             "{ready}{S perm MAIL FROM 0 5.3.4 the message is larger than the receiving server accepts}");
 }
 
+static void test_parameters_and_limits(void **state)
+{
+    struct bh_smtp_client_message m = messages[1];
+
+    (void)state;
+    m.ret = BH_STR("HDRS");
+    m.envid = BH_STR("e+201");
+    m.notify = BH_STR("FAILURE");
+    m.orcpt = BH_STR("rfc822;b@y");
+    perform(&plain, &m,
+            "220 mx\r\n>EHLO h\r\n250-mx\r\n250 DSN\r\n@\n>MAIL FROM:<> RET=HDRS ENVID=e+201\r\n250 ok\r\n"
+            ">RCPT TO:<b@y> NOTIFY=FAILURE ORCPT=rfc822;b@y\r\n550 no\r\n",
+            "{ready}{B perm RCPT TO 550 0.0.0 no}");
+    perform(&plain, &m, "220 mx\r\n>EHLO h\r\n250 mx\r\n@\n>MAIL FROM:<>\r\n250 ok\r\n>RCPT TO:<b@y>\r\n", "{ready}");
+}
+
+/* RFC 9422: the second message does not fit any more, also while the first is only waiting. */
+static void test_mail_max(void **state)
+{
+    struct bh_smtp_client *client = bh_smtp_client_new(&plain);
+    bh_str input = BH_STR("220 mx\r\n250-mx\r\n250-PIPELINING\r\n250 LIMITS RCPTMAX=5 MAILMAX=1\r\n");
+    struct bh_smtp_result result;
+
+    (void)state;
+    assert_int_equal(bh_smtp_client_next(client, &input, &result), BH_SMTP_CLIENT_READY);
+    assert_true(bh_smtp_client_has_room(client));
+    assert_ok(bh_smtp_client_send(client, &messages[1]));
+    assert_false(bh_smtp_client_has_room(client));
+    assert_false(bh_smtp_client_owes(client));
+    assert_int_equal(bh_smtp_client_send(client, &messages[1]), BH_E_BUSY);
+    bh_smtp_client_free(client);
+    client = bh_smtp_client_new(&plain);
+    input = BH_STR("220 mx\r\n250 mx\r\n");
+    assert_int_equal(bh_smtp_client_next(client, &input, &result), BH_SMTP_CLIENT_READY);
+    assert_ok(bh_smtp_client_send(client, &messages[2])); /* 8 bit */
+    assert_true(bh_smtp_client_owes(client));
+    assert_int_equal(bh_smtp_client_next(client, &input, &result), BH_SMTP_CLIENT_RESULT);
+    assert_false(bh_smtp_client_owes(client));
+    bh_smtp_client_free(client);
+}
+
 static void test_bad_text(void **state)
 {
     static const char *const texts[] = {"a\nb", "a\rb", "\n", "\r\r\n", "a\r\n\n"};
@@ -429,6 +470,8 @@ int main(void)
         cmocka_unit_test(test_lost_connections),
         cmocka_unit_test(test_tls_and_auth),
         cmocka_unit_test(test_what_a_server_cannot_take),
+        cmocka_unit_test(test_parameters_and_limits),
+        cmocka_unit_test(test_mail_max),
         cmocka_unit_test(test_bad_text),
         cmocka_unit_test(test_client_against_server),
     };

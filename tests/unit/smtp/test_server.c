@@ -28,6 +28,12 @@ static void note(struct embedder *e, const char *what, bh_str value)
     bh_buf_printf(&e->log, "{%s%.*s}", what, BH_FMT(value));
 }
 
+static void note_param(struct embedder *e, const char *what, bh_str value)
+{
+    if (value.n)
+        note(e, what, value);
+}
+
 static void note_event(struct embedder *e)
 {
     const struct bh_smtp_server_event *event = &e->event;
@@ -41,11 +47,15 @@ static void note_event(struct embedder *e)
         break;
     case BH_SMTP_SERVER_MAIL:
         note(e, "mail ", event->mail.path.mailbox.local);
+        note_param(e, "ret ", event->mail.ret);
+        note_param(e, "envid ", event->mail.envid);
         e->refuses = bh_str_eq(event->mail.path.mailbox.local, BH_STR("no"));
         break;
     case BH_SMTP_SERVER_RCPT:
-        note(e, "rcpt ", event->rcpt.mailbox.local);
-        e->refuses = bh_str_eq(event->rcpt.mailbox.local, BH_STR("no"));
+        note(e, "rcpt ", event->rcpt.path.mailbox.local);
+        note_param(e, "notify ", event->rcpt.notify);
+        note_param(e, "orcpt ", event->rcpt.orcpt);
+        e->refuses = bh_str_eq(event->rcpt.path.mailbox.local, BH_STR("no"));
         break;
     case BH_SMTP_SERVER_DATA:
         note(e, "data", BH_STR(""));
@@ -191,18 +201,52 @@ static void test_order_of_commands(void **state)
           "503 5.5.1 A transaction is open: RSET ends it\r\n554 5.5.1 No valid recipients\r\n"
           "503 5.5.1 AUTH comes once, after EHLO and before MAIL\r\n502 5.5.1 STARTTLS is not offered here\r\n"
           "502 5.5.1 This command is not supported\r\n500 5.5.2 Command not recognised\r\n");
-    check(
-        &config,
-        BH_STR("HELO h\r\nMAIL FROM:a@b\r\nMAIL FROM:<a@b> FOO=1\r\nMAIL FROM:<a@b> SIZE=4000\r\nMAIL FROM:<a@b> "
-               "SIZE=x\r\n"
-               "MAIL FROM:<\xc3\xb6@b>\r\nMAIL FROM:<\xc3\xb6@b> SMTPUTF8\r\nRCPT TO:<>\r\nRCPT TO:<a@b> "
-               "NOTIFY=NEVER\r\n"),
-        GREETING
-        "250 mx\r\n501 5.1.7 Say MAIL FROM:<local@domain>; this is not such an address\r\n"
-        "555 5.5.4 A parameter of MAIL is not supported\r\n552 5.3.4 The message is larger than this server accepts\r\n"
-        "501 5.5.4 SIZE takes a number\r\n553 5.6.7 An address beyond ASCII needs the parameter SMTPUTF8\r\n"
-        "{mail \xc3\xb6}250 2.1.0 Ok\r\n501 5.1.3 Say RCPT TO:<local@domain>; this is not such an address\r\n"
-        "555 5.5.4 A parameter of RCPT is not supported\r\n");
+    check(&config,
+          BH_STR("HELO h\r\nMAIL FROM:a@b\r\nMAIL FROM:<a@b> FOO=1\r\nMAIL FROM:<a@b> SIZE=4000\r\nMAIL FROM:<a@b> "
+                 "SIZE=x\r\n"
+                 "MAIL FROM:<\xc3\xb6@b>\r\nMAIL FROM:<\xc3\xb6@b> SMTPUTF8\r\nRCPT TO:<>\r\nRCPT TO:<a@b> "
+                 "NOTIFY=NEVER\r\n"),
+          GREETING
+          "250 mx\r\n501 5.1.7 Say MAIL FROM:<local@domain>; this is not such an address\r\n"
+          "555 5.5.4 A parameter of MAIL is not supported, or not well-formed\r\n552 5.3.4 The message is larger than "
+          "this server accepts\r\n"
+          "501 5.5.4 SIZE takes a number\r\n553 5.6.7 An address beyond ASCII needs the parameter SMTPUTF8\r\n"
+          "{mail \xc3\xb6}250 2.1.0 Ok\r\n501 5.1.3 Say RCPT TO:<local@domain>; this is not such an address\r\n"
+          "555 5.5.4 A parameter of RCPT is not supported, or not well-formed\r\n");
+}
+
+/* RFC 3461, where the embedder honours it */
+static void test_dsn(void **state)
+{
+    struct bh_smtp_server_config config = make(BH_SMTP_PROFILE_TRUSTED);
+
+    (void)state;
+    config.has_dsn = true;
+    check(&config,
+          BH_STR("HELO h\r\nMAIL FROM:<a@b> RET=hdrs ENVID=a+20b\r\nRCPT TO:<c@d> NOTIFY=success,FAILURE "
+                 "ORCPT=rfc822;c+2Bx@d\r\nRCPT TO:<e@d> NOTIFY=never\r\n"),
+          GREETING "250 mx\r\n{mail a}{ret hdrs}{envid a+20b}250 2.1.0 Ok\r\n{rcpt c}{notify success,FAILURE}"
+                   "{orcpt rfc822;c+2Bx@d}250 2.1.5 Ok\r\n{rcpt e}{notify never}250 2.1.5 Ok\r\n");
+    for (size_t i = 0; i < 4; i++) {
+        static const char *const bad[] = {"RET=ALL", "RET=FULL RET=FULL", "ENVID=a+2", "ENVID"};
+        struct bh_buf input = bh_buf_make(200);
+
+        bh_buf_printf(&input, "HELO h\r\nMAIL FROM:<a@b> %s\r\n", bad[i]);
+        check(&config, bh_buf_view(&input),
+              GREETING "250 mx\r\n555 5.5.4 A parameter of MAIL is not supported, or not well-formed\r\n");
+        bh_buf_free(&input);
+    }
+    for (size_t i = 0; i < 6; i++) {
+        static const char *const bad[] = {"NOTIFY=NEVER,DELAY", "NOTIFY=,",      "ORCPT=x",
+                                          "ORCPT=;x",           "ORCPT=rfc822;", "X=1"};
+        struct bh_buf input = bh_buf_make(200);
+
+        bh_buf_printf(&input, "HELO h\r\nMAIL FROM:<a@b>\r\nRCPT TO:<a@b> %s\r\n", bad[i]);
+        check(&config, bh_buf_view(&input),
+              GREETING "250 mx\r\n{mail a}250 2.1.0 Ok\r\n"
+                       "555 5.5.4 A parameter of RCPT is not supported, or not well-formed\r\n");
+        bh_buf_free(&input);
+    }
 }
 
 #define BARE_LF "550 5.6.0 The message holds a bare LF: each line must end in CR LF (RFC 5321 2.3.8); send it so\r\n"
@@ -375,10 +419,9 @@ static void test_end_from_outside(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_plain_session),    cmocka_unit_test(test_order_of_commands),
-        cmocka_unit_test(test_smuggling),        cmocka_unit_test(test_bare_in_commands),
-        cmocka_unit_test(test_limits),           cmocka_unit_test(test_submission),
-        cmocka_unit_test(test_end_from_outside),
+        cmocka_unit_test(test_plain_session), cmocka_unit_test(test_order_of_commands), cmocka_unit_test(test_dsn),
+        cmocka_unit_test(test_smuggling),     cmocka_unit_test(test_bare_in_commands),  cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_submission),    cmocka_unit_test(test_end_from_outside),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
