@@ -1,6 +1,7 @@
 /* bench_dkim.c: DKIM in one process and one run: the bare limit (the hashes and the RSA operation that no verifier can
  * do without), ours with warm and with cold key cache, libopendkim where it is installed; signing; canonicalisation.
- * Prints a line per measurement and, at the end, the ratios that are promised. `bench_dkim [SECONDS per line]`. */
+ * Prints a line per measurement, and the ratios that are promised. `bench_dkim [SECONDS per line [DIRECTORY]]`: into
+ * DIRECTORY go the messages and keys, for dkim_peers.py. */
 #include "auth/canon.h"
 #include "base/text.h"
 #include <behalf/dkim.h>
@@ -443,6 +444,37 @@ static void bench_canon(struct bench *bench)
     free(text);
 }
 
+static FILE *create(const char *directory, const char *name)
+{
+    char path[512];
+    FILE *file;
+
+    (void)snprintf(path, sizeof(path), "%s/%s", directory, name);
+    file = fopen(path, "wb");
+    must(file != NULL, path);
+    return file;
+}
+
+static void save(const struct bench *bench, const char *directory)
+{
+    FILE *keys = create(directory, "keys");
+
+    for (unsigned i = 0; i < KEYS; i++) {
+        (void)fprintf(keys, "%s %s\n", bench->signers[i].name, bench->signers[i].record);
+        for (unsigned s = 0; s < 3; s++) {
+            char name[64];
+            FILE *file;
+
+            (void)snprintf(name, sizeof(name), "%zu-%u.eml", sizes[s], i);
+            file = create(directory, name);
+            (void)fwrite(bench->signers[i].header[s].p, 1, bench->signers[i].header[s].n, file);
+            (void)fwrite(bench->body, 1, sizes[s], file);
+            (void)fclose(file);
+        }
+    }
+    (void)fclose(keys);
+}
+
 int main(int argc, char **argv)
 {
     struct bench *bench = calloc(1, sizeof(*bench));
@@ -450,6 +482,8 @@ int main(int argc, char **argv)
     must(bench != NULL, "calloc");
     bench->seconds = argc > 1 ? strtod(argv[1], NULL) : 0.5;
     set_up(bench);
+    if (argc > 2)
+        save(bench, argv[2]);
     bench_verifies(bench);
     bench_signs(bench);
     bench_canon(bench);
