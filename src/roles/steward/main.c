@@ -107,29 +107,6 @@ static bh_err make_resolver(struct bh_role *role, struct steward *steward)
 
 /* ---- life ---- */
 
-static bh_err start(struct bh_role *role)
-{
-    struct steward *steward = calloc(1, sizeof(*steward));
-    bh_err err;
-
-    if (!steward)
-        return BH_E_NOMEM;
-    role->state = steward;
-    err = bh_psl_new(NULL, &steward->psl);
-    if (!err)
-        err = make_resolver(role, steward);
-    if (err)
-        return err;
-    steward->walker =
-        (struct bh_walker){.loop = role->loop,
-                           .resolver = bh_unbound_resolver_base(steward->unbound),
-                           .suffixes = bh_psl_base(steward->psl),
-                           .random = &bh_random_os,
-                           .port = role->config->dns_port_override ? role->config->dns_port_override : 53};
-    bh_list_init(&steward->walker.walks);
-    return BH_OK;
-}
-
 static void stop(struct bh_role *role)
 {
     struct steward *steward = role->state;
@@ -139,6 +116,30 @@ static void stop(struct bh_role *role)
     bh_psl_free(steward->psl);
     free(steward);
     role->state = NULL;
+}
+
+static bh_err start(struct bh_role *role)
+{
+    struct steward *steward = calloc(1, sizeof(*steward));
+    bh_err err;
+
+    if (!steward)
+        return BH_E_NOMEM;
+    role->state = steward;
+    bh_list_init(&steward->walker.walks);
+    err = bh_psl_new(NULL, &steward->psl);
+    if (!err)
+        err = make_resolver(role, steward);
+    if (err) {
+        stop(role);
+        return err;
+    }
+    steward->walker.loop = role->loop;
+    steward->walker.resolver = bh_unbound_resolver_base(steward->unbound);
+    steward->walker.suffixes = bh_psl_base(steward->psl);
+    steward->walker.random = &bh_random_os;
+    steward->walker.port = role->config->dns_port_override ? role->config->dns_port_override : 53;
+    return BH_OK;
 }
 
 int main(void)
