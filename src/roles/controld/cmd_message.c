@@ -3,6 +3,7 @@
  * descriptor of a file that nobody else writes. */
 #include "command.h"
 #include "mail/check.h"
+#include "queue/message_id.h"
 #include "report.h"
 #include <sys/stat.h>
 #include <unistd.h>
@@ -108,15 +109,16 @@ static void on_submitted(void *ctx, bh_err err, const struct bh_msg_submit_reply
 {
     struct sending *sending = ctx;
     struct bh_command *command = sending->command;
+    char id[BH_MESSAGE_ID_CHARS + 1];
 
+    if (!err && reply->ok)
+        bh_message_id_text(reply->message_id, id);
     if (err)
         bh_command_fail_err(command, err, "the queue did not take the message");
     else if (!reply->ok)
         refuse(sending, reply->code, reply->enhanced, reply->reason, BH_STR("Try again later"));
     else
-        bh_command_done(command,
-                        json_pack("{s:o, s:I}", "id", json_sprintf("%llu", (unsigned long long)reply->message_id),
-                                  "recipients", (json_int_t)sending->recipient_count));
+        bh_command_done(command, json_pack("{s:s, s:I}", "id", id, "recipients", (json_int_t)sending->recipient_count));
 }
 
 static void submit(struct sending *sending, const struct bh_msg_may_send_reply *may, bh_str header_from,
