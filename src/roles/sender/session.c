@@ -20,6 +20,7 @@ struct session {
     struct sender *sender;
     struct site *site;
     struct bh_chan *chan;
+    struct bh_smtp_client_config config; /* the client looks at it all its life */
     struct bh_smtp_client *client;
     struct bh_timer idle;
     struct bh_deferred broken; /* a write failed: what follows from it is seen to at the end of the turn */
@@ -374,7 +375,6 @@ struct session *bh_session_open(struct sender *sender, struct site *site, const 
     struct session *session = calloc(1, sizeof(*session));
     struct sockaddr_storage from;
     socklen_t from_bytes = choose_source(sender, address, &from);
-    struct bh_smtp_client_config config = {.tls = tls};
 
     if (!session)
         return NULL;
@@ -385,8 +385,8 @@ struct session *bh_session_open(struct sender *sender, struct site *site, const 
     session->tls = tls;
     name_remote(session, address);
     (void)!bh_str_to_c(helo, session->helo, sizeof(session->helo));
-    config.helo = bh_str_c(session->helo);
-    session->client = bh_smtp_client_new(&config);
+    session->config = (struct bh_smtp_client_config){.tls = tls, .helo = bh_str_c(session->helo)};
+    session->client = bh_smtp_client_new(&session->config);
     if (session->client && bh_timer_init(sender->role->loop, &session->idle, on_idle, session) == BH_OK)
         (void)!bh_chan_connect(sender->role->loop, &address->to.any, address->bytes,
                                from_bytes ? (struct sockaddr *)&from : NULL, from_bytes, INPUT_MAX, &ops, session,
