@@ -1,6 +1,7 @@
 /* dkim_explain.c: what was changed in a header, told from the hash that the signer signed. An RSA signature gives
  * that hash away, so guesses ("without this field", "without the tag in Subject") cost a hash each, no signature.
  * Bounded: 64 guesses, headers of 64 KiB. */
+#include "base/buf.h"
 #include "dkim_internal.h"
 #include "tags.h"
 
@@ -61,6 +62,31 @@ static bool guess_added(struct guessing *g, bh_str name)
     return false;
 }
 
+/* "from, to, subject": the names in h= that the message has, once each. */
+static bh_str list_signed(struct guessing *g)
+{
+    struct bh_buf text = bh_buf_make(MAX_BYTES);
+    bh_str names = g->sig->names;
+    bh_str copy = {NULL, 0};
+    bh_str name;
+
+    bh_hindex_restart(g->index);
+    while (bh_tag_item(&names, ':', &name)) {
+        struct bh_hgroup *group = bh_hindex_group(g->index, name);
+
+        if (!group || group->round == g->index->round)
+            continue;
+        group->round = g->index->round;
+        if (text.n)
+            bh_buf_add(&text, BH_STR(", "));
+        bh_buf_add(&text, name);
+    }
+    if (!bh_buf_err(&text))
+        copy = bh_arena_dup(g->arena, bh_buf_view(&text));
+    bh_buf_free(&text);
+    return copy;
+}
+
 static bh_str guess_all(struct guessing *g)
 {
     bh_str names = g->sig->names;
@@ -71,8 +97,9 @@ static bh_str guess_all(struct guessing *g)
     while (g->left && bh_tag_item(&names, ':', &name))
         if (guess_added(g, name))
             return bh_arena_printf(g->arena, "header %.*s was added after signing", BH_FMT(name));
-    return bh_arena_printf(g->arena, "a signed header field was changed or removed after signing (signed are %.*s)",
-                           BH_FMT(g->sig->names));
+    return bh_arena_printf(g->arena,
+                           "a signed header field was changed or removed after signing; it is one of %.*s, or is gone",
+                           BH_FMT(list_signed(g)));
 }
 
 bh_str bh_sig_explain(struct bh_dkim *dkim, struct bh_arena *arena, struct bh_hindex *index, const struct bh_sig *sig,
