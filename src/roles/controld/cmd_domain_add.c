@@ -233,6 +233,7 @@ static void order_next(struct adding *adding)
     unsigned index = (unsigned)adding->key_count;
     struct bh_key *key = &adding->keys[index];
     struct bh_key_order order;
+    bh_err err;
 
     if (index == adding->approach->keys_at_start) {
         finish(adding);
@@ -248,9 +249,11 @@ static void order_next(struct adding *adding)
                                   .domain = adding->domain.name,
                                   .selector = key->selector,
                                   .fd = -1};
-    adding->err = core->out->make_key(core->out_ctx, &order, on_key, adding);
-    if (adding->err)
+    err = core->out->make_key(core->out_ctx, &order, on_key, adding); /* the answer may have come: `adding` is gone */
+    if (err) {
+        adding->err = err;
         finish(adding);
+    }
 }
 
 void bh_domain_add(struct bh_command *command)
