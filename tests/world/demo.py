@@ -10,6 +10,7 @@ sys.path[:0] = [str(pathlib.Path(__file__).resolve().parent), str(pathlib.Path(_
 
 from little_world import CUSTOMERS, LittleWorld  # noqa: E402  (the path comes first)
 from mailtext import crlf, set_from  # noqa: E402
+from processes import TestWorldError  # noqa: E402
 
 HERE = pathlib.Path(__file__).resolve().parent
 WIDTH = 78
@@ -142,4 +143,7 @@ def show_new(world, received, tally):
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except TestWorldError as problem:
+        sys.exit("run: %s" % problem)

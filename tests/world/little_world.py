@@ -5,6 +5,7 @@
     127.0.0.4       mx.receiver.example: the sink, which stores what comes
     127.0.0.5       a resolver for whoever judges what the receiver stored"""
 import json
+import os
 import pathlib
 import shutil
 import socket
@@ -36,9 +37,11 @@ CUSTOMERS = [
 ]
 
 
-def find_port(addresses, preferred):
-    """A port that is free on all addresses, for UDP and TCP; `preferred` if it is."""
+def find_port(addresses, preferred, taken=()):
+    """A port that is free on all addresses, for UDP and TCP, and not among `taken`; `preferred` if it is."""
     for port in [preferred] + list(range(20000, 32000, 7)):
+        if port in taken:
+            continue
         try:
             for address in addresses:
                 for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
@@ -110,13 +113,14 @@ class LittleWorld:
     refused = Refused
 
     def __init__(self, build=None):
-        self.build = pathlib.Path(build or ROOT / "build")
+        self.build = ROOT / (build or os.environ.get("BH_BUILD", "build"))
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="behalf-world."))
         self.folder.chmod(0o755)
         self.mailbox = self.folder / "mail"
         self.mailbox.mkdir()
         self.started, self.seen, self.count = [], set(), 0
         self.behalf = self.parents = None
+        self.smtp = self.submission = self.submissions = None
         self.resolver_servers = []
 
     # -- life --
@@ -141,13 +145,14 @@ class LittleWorld:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _choose_ports(self):
-        port = find_port(["127.0.0.1", "127.0.0.2", "127.0.0.3"], 5300)
-        self.dns, self.dns_port = ("127.0.0.1", port), port
+        self.dns_port = find_port(["127.0.0.1", "127.0.0.2", "127.0.0.3"], 5300)
+        self.dns = ("127.0.0.1", self.dns_port)
         self.judge_resolver = ("127.0.0.5", find_port(["127.0.0.5"], 5300))
         self.receiver = ("127.0.0.4", find_port(["127.0.0.4"], 2525))
-        self.smtp = ("127.0.0.1", find_port(["127.0.0.1"], 2525))
-        self.submission = ("127.0.0.1", find_port(["127.0.0.1"], 5870))
-        self.submissions = ("127.0.0.1", find_port(["127.0.0.1"], 4650))
+        taken = [self.dns_port]
+        for name, preferred in (("smtp", 2525), ("submission", 5870), ("submissions", 4650)):
+            taken.append(find_port(["127.0.0.1"], preferred, taken))
+            setattr(self, name, ("127.0.0.1", taken[-1]))
 
     def _start(self):
         self._make_certificates()
