@@ -70,39 +70,35 @@ class Received:
 class OwnVerdict:
     """The verdict of `behalf verify --json`, in lines for people."""
 
+    ALIGNED = {"strict": "aligned: the same domain as From", "relaxed": "aligned: the same organisational domain as From",
+               "none": "not aligned with From"}
+
     def __init__(self, report):
-        self.report = report
         self.spf, self.dkim, self.dmarc = report["spf"], report["dkim"], report["dmarc"]
-        self.lines = [("SPF", self.spf["result"], self._spf_text())]
-        self.lines += [("DKIM", s["result"], self._dkim_text(s)) for s in self.dkim] or [("DKIM", "none", "no signature")]
-        self.lines.append(("DMARC", self.dmarc["result"], self._dmarc_text()))
+        self.lines = [("SPF", self.spf["result"], "%s, %s" % (
+            self.spf["domain"], self.aligned("spf") if self.spf["result"] == "pass" else self.spf["reason"]))]
+        for signature in self.dkim:
+            why = self.aligned("dkim") if signature["result"] == "pass" else signature["reason"]
+            self.lines.append(("DKIM", signature["result"], "d=%s s=%s, %s" % (signature["domain"], signature["selector"], why)))
+        if not self.dkim:
+            self.lines.append(("DKIM", "none", "no signature"))
+        self.lines.append(("DMARC", self.dmarc["result"], "From %s, policy %s of %s: %s" % (
+            self.dmarc.get("header_from"), self.dmarc.get("policy"), self.dmarc.get("record_domain"), self._by())))
 
-    @staticmethod
-    def aligned(part):
-        return "aligned" if part.get("aligned") else "not aligned"
+    def aligned(self, way):
+        return self.ALIGNED.get(self.dmarc.get(way + "_alignment"), "")
 
-    def _spf_text(self):
-        return "%s, %s%s" % (self.spf.get("domain", ""), self.aligned(self.spf), self.why(self.spf))
+    def ways(self):
+        """Which of SPF and DKIM would be enough alone."""
+        return [name for name, way in (("SPF", "spf"), ("DKIM", "dkim")) if self.dmarc.get("alignment", {}).get(way)]
 
-    def _dkim_text(self, signature):
-        return "d=%s s=%s, %s%s" % (signature.get("domain"), signature.get("selector"), self.aligned(signature),
-                                    self.why(signature))
-
-    def _dmarc_text(self):
-        by = [name for name, part in (("SPF", [self.spf]), ("DKIM", self.dkim))
-              if any(p["result"] == "pass" and p.get("aligned") for p in part)]
-        return "From %s, by %s%s" % (self.dmarc.get("from", self.report.get("header_from", "")), " and ".join(by) or "neither",
-                                     self.why(self.dmarc))
-
-    @staticmethod
-    def why(part):
-        return ": " + part["why"] if part.get("why") else ""
+    def _by(self):
+        ways = self.ways()
+        return "by SPF and by DKIM, each alone sufficient" if len(ways) == 2 else self.dmarc.get("reason", "")
 
     @property
     def passed(self):
-        """Both ways, each alone sufficient."""
-        return (self.dmarc["result"] == "pass" and self.spf["result"] == "pass" and bool(self.spf.get("aligned"))
-                and any(s["result"] == "pass" and s.get("aligned") for s in self.dkim))
+        return self.dmarc["result"] == "pass" and len(self.ways()) == 2
 
     def agrees_with(self, others):
         return (self.spf["result"], [s["result"] for s in self.dkim], self.dmarc["result"]) == (
