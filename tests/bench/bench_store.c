@@ -1,15 +1,18 @@
 /* bench_store.c: the whole life of a message in queued, without sockets: submit, commit, give out, result, commit.
  *
- *     bench_store [DIRECTORY [MESSAGES [BYTES]]]
+ *     bench_store [DIRECTORY [MESSAGES [BYTES [QUEUED]]]]
  *
  * prints, for groups of 1, 8 and 32 submits per turn, messages a second and CPU a message. The directory should be on
- * a real disk (its file system is printed): each commit waits for it. */
+ * a real disk (its file system is printed): each commit waits for it. With QUEUED, that many messages (of 1 KiB) are
+ * then put into a spool that nobody empties, and the time and memory of starting on it are printed. */
 #include "base/clock.h"
 #include "base/random.h"
 #include "roles/queued/engine.h"
 #include "store/store.h"
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -234,6 +237,57 @@ static void run(const char *dir, size_t messages, size_t size, size_t group)
     free(body);
 }
 
+static long resident_kib(void)
+{
+    char line[200];
+    long kib = 0;
+    FILE *file = fopen("/proc/self/status", "r");
+
+    while (file && fgets(line, sizeof(line), file))
+        if (!strncmp(line, "VmRSS:", 6))
+            kib = strtol(line + 6, NULL, 10);
+    if (file)
+        (void)fclose(file);
+    return kib;
+}
+
+/* A spool full of messages to 10,000 domains, then a start on it. */
+static void run_start(const char *dir, size_t messages)
+{
+    struct bench b;
+    struct bh_log log = {2, BH_LOG_WARN, "bench", false};
+    char body[1024], address[60];
+    bh_time_ms began;
+    struct bh_queue_counts counts;
+    long before;
+
+    open_bench(&b, dir, &log);
+    bh_queued_gate(b.engine, false);
+    bh_random_fill(&bh_random_os, body, sizeof(body));
+    for (size_t i = 0; i < messages; i++) {
+        struct bh_buf recipients = bh_buf_make(1000);
+
+        (void)snprintf(address, sizeof(address), "someone%zu@domain%zu.example", i, i % 10000);
+        bh_rec_recipient_put(&recipients, &(struct bh_rec_recipient){.address = bh_str_c(address)});
+        submit(&b, (uint32_t)i, body, sizeof(body), bh_buf_view(&recipients));
+        bh_buf_free(&recipients);
+        if (i % 500 == 499 || i + 1 == messages)
+            turn(&b);
+    }
+    bh_queued_free(b.engine);
+    bh_store_close(b.store);
+    (void)malloc_trim(0);
+    before = resident_kib();
+    began = bh_clock_monotonic();
+    open_bench(&b, dir, &log);
+    bh_queued_counts(b.engine, &counts);
+    printf("start with %zu recipients: %.1f s, %.0f bytes each in the schedule, %ld MiB in all\n", counts.items,
+           (double)(bh_clock_monotonic() - began) / 1000, (double)counts.bytes / (double)counts.items,
+           (resident_kib() - before) / 1024);
+    bh_queued_free(b.engine);
+    bh_store_close(b.store);
+}
+
 static const char *file_system(const char *dir)
 {
     struct statfs fs;
@@ -298,6 +352,10 @@ int main(int argc, char **argv)
     printf("%8s %12s %12s %12s %10s\n", "group", "messages/s", "CPU us", "wall us", "a commit");
     for (size_t i = 0; i < sizeof(groups) / sizeof(groups[0]); i++) {
         run(dir, messages / (groups[i] == 1 ? 4 : 1), size, groups[i]);
+        remove_files(dir);
+    }
+    if (argc > 4) {
+        run_start(dir, number(argv[4], 1000000));
         remove_files(dir);
     }
     (void)rmdir(dir);

@@ -11,7 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 enum { PENDING_MAX = 512, NAME_BYTES = 40 };
@@ -195,11 +194,4 @@ bh_err body_files_sweep(struct body_files *files, bool (*is_wanted)(void *ctx, u
     }
     (void)closedir(dir);
     return BH_OK;
-}
-
-uint64_t body_files_room(const struct body_files *files)
-{
-    struct statvfs vfs;
-
-    return fstatvfs(files->dir_fd, &vfs) == 0 ? (uint64_t)vfs.f_bavail * vfs.f_frsize : UINT64_MAX;
 }

@@ -95,8 +95,6 @@ void body_file_unlink(struct body_files *files, uint64_t message);
 int body_file_read(const struct body_files *files, uint64_t message);
 /* Removes what `is_wanted` does not know. */
 bh_err body_files_sweep(struct body_files *files, bool (*is_wanted)(void *ctx, uint64_t message), void *ctx);
-/* Bytes free for us on that file system; UINT64_MAX if unknown. */
-uint64_t body_files_room(const struct body_files *files);
 
 /* ---- commit.c: what waits for the next commit ---- */
 
