@@ -28,7 +28,6 @@ enum expect {
 /* Where in a message's text the output stands. */
 struct text_cursor {
     struct bh_crlf crlf;
-    bool after_cr;      /* the last byte was a CR at the end of a piece */
     bool dot_owed;      /* a stuffed dot goes out first */
     bool ended;         /* only the final dot is left */
     size_t piece;       /* index into pieces, or piece_count: the piece given last by bh_smtp_client_body */
@@ -42,7 +41,6 @@ struct slot {
     enum slot_state state;
     struct bh_smtp_client_message message;
     struct bh_crlf checked; /* of the text given so far */
-    bool checked_cr;
     bool has_dots;
     bool refused;   /* `result` holds a refusal, replies are still to come */
     bh_str follows; /* the piece given by bh_smtp_client_body */

@@ -12,36 +12,12 @@ enum {
     OUTPUT_BUDGET = 256 * 1024
 }; /* text looked at in one call: a slow peer must not make us scan it all each time */
 
-/* As bh_crlf_pass, but over all of the piece: a CR at its end waits for the next piece, not for more input. */
-static enum bh_crlf_stop pass_piece(struct bh_crlf *crlf, bool *after_cr, bh_str text, size_t *ret_n)
-{
-    enum bh_crlf_stop stop;
-
-    if (*after_cr) {
-        if (text.p[0] != '\n') {
-            *ret_n = 0;
-            return BH_CRLF_BARE_CR;
-        }
-        *after_cr = false;
-        crlf->at_line_start = true;
-        *ret_n = 1;
-        return BH_CRLF_NONE;
-    }
-    stop = bh_crlf_pass(crlf, text, SIZE_MAX, ret_n);
-    if (stop == BH_CRLF_NONE && *ret_n + 1 == text.n) {
-        ++*ret_n;
-        *after_cr = true;
-        crlf->at_line_start = false;
-    }
-    return stop;
-}
-
 bh_err bh_smtp_client_text_check(struct slot *slot, bh_str piece)
 {
     size_t n;
 
     for (bh_str rest = piece; rest.n; rest = bh_str_skip(rest, n)) {
-        enum bh_crlf_stop stop = pass_piece(&slot->checked, &slot->checked_cr, rest, &n);
+        enum bh_crlf_stop stop = bh_crlf_pass_piece(&slot->checked, rest, SIZE_MAX, &n);
 
         if (stop == BH_CRLF_BARE_CR || stop == BH_CRLF_BARE_LF)
             return BH_E_SYNTAX;
@@ -87,7 +63,7 @@ static bh_str step_ending(struct text_cursor *cursor, size_t max)
 
     if (cursor->crlf.at_line_start)
         ending = bh_str_skip(ending, 2);
-    else if (cursor->after_cr)
+    else if (cursor->crlf.after_cr)
         ending = bh_str_skip(ending, 1);
     part = bh_str_sub(ending, cursor->ending_sent, max);
     cursor->ending_sent += part.n;
@@ -103,7 +79,7 @@ static bh_str step_stuffed(struct text_cursor *cursor, bh_str piece)
         bh_crlf_skip(&cursor->crlf);
         return BH_STR(".");
     }
-    if (pass_piece(&cursor->crlf, &cursor->after_cr, piece, &n) == BH_CRLF_DOT) {
+    if (bh_crlf_pass_piece(&cursor->crlf, piece, SIZE_MAX, &n) == BH_CRLF_DOT) {
         cursor->dot_owed = true;
         if (!n)
             return step_stuffed(cursor, piece);
@@ -122,10 +98,8 @@ static bh_str step(const struct slot *slot, struct text_cursor *cursor, size_t m
         return (bh_str){NULL, 0};
     if (!piece.p || cursor->ended) {
         cursor->ended = true;
-        if (!slot->has_dots) { /* the cursor did not look at the text: the check did */
+        if (!slot->has_dots) /* the cursor did not look at the text: the check did */
             cursor->crlf = slot->checked;
-            cursor->after_cr = slot->checked_cr;
-        }
         return step_ending(cursor, max);
     }
     piece = bh_str_sub(piece, 0, max);
@@ -218,10 +192,8 @@ bh_err bh_smtp_client_body(struct bh_smtp_client *client, bh_str piece, bool is_
     if (!bh_smtp_client_wants_body(client))
         return BH_E_BUSY;
     had_dots = slot->has_dots;
-    if (!had_dots) { /* the cursor did not look at what went out so far */
+    if (!had_dots) /* the cursor did not look at what went out so far */
         client->cursor.crlf = slot->checked;
-        client->cursor.after_cr = slot->checked_cr;
-    }
     err = bh_smtp_client_text_check(slot, piece);
     if (err)
         return err;

@@ -116,3 +116,28 @@ enum bh_crlf_stop bh_crlf_pass(struct bh_crlf *crlf, bh_str text, size_t max_lin
     *ret_n = end;
     return stop.why;
 }
+
+enum bh_crlf_stop bh_crlf_pass_piece(struct bh_crlf *crlf, bh_str piece, size_t max_line_bytes, size_t *ret_n)
+{
+    enum bh_crlf_stop stop;
+
+    if (crlf->after_cr) {
+        *ret_n = 0;
+        if (piece.p[0] != '\n')
+            return BH_CRLF_BARE_CR;
+        crlf->after_cr = false;
+        crlf->at_line_start = true;
+        *ret_n = 1;
+        stop = crlf->line_bytes + 1 > max_line_bytes ? BH_CRLF_LONG : BH_CRLF_NONE;
+        crlf->line_bytes = 0;
+        return stop;
+    }
+    stop = bh_crlf_pass(crlf, piece, max_line_bytes, ret_n);
+    if (stop == BH_CRLF_NONE && *ret_n + 1 == piece.n) {
+        ++*ret_n;
+        ++crlf->line_bytes;
+        crlf->after_cr = true;
+        crlf->at_line_start = false;
+    }
+    return stop;
+}

@@ -8,9 +8,10 @@
 
 #include "base/str.h"
 
-/* Where in a line the text stands between two calls; {true, 0} at the beginning. */
+/* Where in a line the text stands between two calls; only at_line_start is true at the beginning. */
 struct bh_crlf {
     bool at_line_start;
+    bool after_cr;     /* bh_crlf_pass_piece: the last byte of the piece before was a CR */
     size_t line_bytes; /* bytes of the current line passed so far */
 };
 
@@ -26,6 +27,10 @@ enum bh_crlf_stop {
  * passed; the caller hands in the rest again, after it dealt with the reason, and with more behind it for
  * BH_CRLF_NONE. To step over a byte that stopped the pass use bh_crlf_skip. */
 enum bh_crlf_stop bh_crlf_pass(struct bh_crlf *crlf, bh_str text, size_t max_line_bytes, size_t *ret_n);
+
+/* The same over a piece behind which no more input can be awaited: a CR at its end is passed, and the next piece must
+ * begin with its LF (else: BH_CRLF_BARE_CR at 0). `piece` is not empty. */
+enum bh_crlf_stop bh_crlf_pass_piece(struct bh_crlf *crlf, bh_str piece, size_t max_line_bytes, size_t *ret_n);
 
 /* The byte at which the pass stopped was dropped or is taken as an ordinary one. */
 static inline void bh_crlf_skip(struct bh_crlf *crlf)

@@ -166,10 +166,12 @@ enum bh_smtp_server_event_kind bh_smtp_server_next(struct bh_smtp_server *server
                                                    struct bh_smtp_server_event *ret_event)
 {
     enum bh_smtp_server_event_kind kind = BH_SMTP_SERVER_MORE;
+    enum server_mode mode;
     size_t left;
 
     do {
         left = input->n;
+        mode = server->mode;
         if (server->abort_owed) {
             server->abort_owed = false;
             kind = BH_SMTP_SERVER_ABORT;
@@ -183,11 +185,16 @@ enum bh_smtp_server_event_kind bh_smtp_server_next(struct bh_smtp_server *server
             kind = BH_SMTP_SERVER_MORE;
         } else if (server->mode == MODE_TEXT) {
             kind = bh_smtp_server_text(server, input, ret_event);
+        } else if (server->mode == MODE_CHUNK) {
+            kind = bh_smtp_server_chunk(server, input, ret_event);
+        } else if (server->mode == MODE_SWALLOW) {
+            bh_smtp_server_swallow(server, input);
+            kind = BH_SMTP_SERVER_MORE;
         } else {
             kind = next_line(server, input, ret_event);
         }
         /* MORE after progress: another line may be there, or an end of the session to tell */
-    } while (kind == BH_SMTP_SERVER_MORE && (input->n != left || server->abort_owed || server->mode == MODE_CLOSED));
+    } while (kind == BH_SMTP_SERVER_MORE && (input->n != left || server->mode != mode || server->abort_owed));
     if (kind == BH_SMTP_SERVER_STARTTLS)
         *input = bh_str_of(input->p, 0);
     ret_event->kind = kind;
@@ -205,6 +212,7 @@ static void accept_mail(struct bh_smtp_server *server, bh_str text)
     server->smtputf8 = server->wants_smtputf8;
     server->recipients = 0;
     server->text_bytes = 0;
+    server->is_chunked = false;
     say_view(server, 250, "2.1.0", text, "Ok");
 }
 
@@ -234,7 +242,8 @@ void bh_smtp_server_accept(struct bh_smtp_server *server, bh_str text)
         say_view(server, 250, "2.1.5", text, "Ok");
     } else if (open == BH_SMTP_SERVER_DATA) {
         bh_smtp_server_text_begin(server);
-        say_view(server, 354, NULL, text, "End data with <CR><LF>.<CR><LF>");
+        if (!server->is_chunked)
+            say_view(server, 354, NULL, text, "End data with <CR><LF>.<CR><LF>");
     } else if (open == BH_SMTP_SERVER_END) {
         accept_end(server, text);
     }
@@ -246,6 +255,10 @@ void bh_smtp_server_refuse(struct bh_smtp_server *server, unsigned code, const c
 
     server->open = BH_SMTP_SERVER_MORE;
     bh_smtp_reply_write(&server->out, code, enhanced, text);
+    if (open == BH_SMTP_SERVER_DATA && server->is_chunked) { /* its bytes are on the way */
+        server->mode = MODE_SWALLOW;
+        server->is_chunked = false;
+    }
     if (open == BH_SMTP_SERVER_END) { /* the embedder has just ended the transaction: no ABORT */
         server->in_transaction = false;
         server->recipients = 0;

@@ -6,6 +6,8 @@
  * BH_SMTP_SERVER_WAIT and takes nothing, so that pipelined commands wait in order. Replies collect in one buffer
  * (bh_smtp_server_output), to be sent when next has nothing more to do.
  *
+ * DATA and BDAT look alike to the embedder: DATA is asked once, then come chunks, then END.
+ *
  * What it refuses by itself: a bare CR or LF anywhere, also in message text (SMTP smuggling); only CRLF.CRLF ends
  * DATA. In text the message is dropped, the rest of it passed over and the refusal is the reply to its end; in a
  * command the session ends, since nobody can say where the next command starts. Lines, text lines, sizes, recipients,

@@ -93,7 +93,7 @@ static event_kind cmd_ehlo(struct bh_smtp_server *server, bh_str args, struct bh
         bh_buf_add(out, BH_STR("250-AUTH PLAIN LOGIN\r\n"));
     if (server->config->has_dsn)
         bh_buf_add(out, BH_STR("250-DSN\r\n"));
-    bh_buf_add(out, BH_STR("250-8BITMIME\r\n250-SMTPUTF8\r\n250 ENHANCEDSTATUSCODES\r\n"));
+    bh_buf_add(out, BH_STR("250-8BITMIME\r\n250-SMTPUTF8\r\n250-CHUNKING\r\n250 ENHANCEDSTATUSCODES\r\n"));
     return BH_SMTP_SERVER_MORE;
 }
 
@@ -380,8 +380,8 @@ static bool take_rcpt_params(struct bh_smtp_server *server, bh_str args, struct 
 
 static event_kind cmd_rcpt(struct bh_smtp_server *server, bh_str args, struct bh_smtp_server_event *event)
 {
-    if (!server->in_transaction)
-        return complain(server, 503, "5.5.1", "MAIL comes before RCPT");
+    if (!server->in_transaction || server->is_chunked)
+        return complain(server, 503, "5.5.1", "MAIL comes before RCPT, and the text behind it");
     memset(&event->rcpt, 0, sizeof(event->rcpt));
     if (!take_path(server, &args, true, &event->rcpt.path) || !take_rcpt_params(server, args, event))
         return BH_SMTP_SERVER_MORE;
@@ -398,8 +398,43 @@ static event_kind cmd_data(struct bh_smtp_server *server, bh_str args, struct bh
         return complain(server, 503, "5.5.1", "MAIL and RCPT come before DATA");
     if (!server->recipients)
         return complain(server, 554, "5.5.1", "No valid recipients");
+    if (server->is_chunked)
+        return complain(server, 503, "5.5.1", "The message has begun with BDAT");
     if (args.n)
         return complain(server, 501, "5.5.4", "DATA takes no argument");
+    return ask(server, BH_SMTP_SERVER_DATA);
+}
+
+/* A BDAT that is refused at once: its bytes come all the same. */
+static event_kind refuse_bdat(struct bh_smtp_server *server, unsigned code, const char *enhanced, const char *text)
+{
+    server->mode = MODE_SWALLOW;
+    return complain(server, code, enhanced, text);
+}
+
+/* RFC 3030. What cannot be passed over ends the session: nobody could tell where the next command starts. */
+static event_kind cmd_bdat(struct bh_smtp_server *server, bh_str args, struct bh_smtp_server_event *event)
+{
+    bh_str last, size = bh_str_cut(args, ' ', &last);
+    uint64_t n;
+
+    if (bh_str_to_u64(size, UINT64_MAX, &n) || (last.p && !bh_str_eq_ci(last, BH_STR("LAST"))) ||
+        n > server->config->max_message_bytes) {
+        bh_smtp_server_say(server, 552, "5.3.4", "This is no BDAT that this server can take, closing the connection");
+        bh_smtp_server_shut(server);
+        return BH_SMTP_SERVER_MORE;
+    }
+    server->chunk_left = n;
+    server->chunk_is_last = last.p != NULL;
+    if (!server->in_transaction)
+        return refuse_bdat(server, 503, "5.5.1", "MAIL and RCPT come before BDAT");
+    if (!server->recipients)
+        return refuse_bdat(server, 554, "5.5.1", "No valid recipients");
+    if (server->is_chunked) {
+        server->mode = MODE_CHUNK;
+        return BH_SMTP_SERVER_MORE;
+    }
+    server->is_chunked = true;
     return ask(server, BH_SMTP_SERVER_DATA);
 }
 
@@ -449,11 +484,11 @@ static const struct {
     const char *name;
     command_fn *run;
 } commands[] = {
-    {"MAIL", cmd_mail},        {"RCPT", cmd_rcpt},        {"DATA", cmd_data},        {"EHLO", cmd_ehlo},
-    {"QUIT", cmd_quit},        {"RSET", cmd_rset},        {"AUTH", cmd_auth},        {"STARTTLS", cmd_starttls},
-    {"HELO", cmd_helo},        {"NOOP", cmd_noop},        {"VRFY", cmd_vrfy},        {"HELP", cmd_help},
-    {"EXPN", cmd_unsupported}, {"BDAT", cmd_unsupported}, {"ETRN", cmd_unsupported}, {"TURN", cmd_unsupported},
-    {"GET", cmd_http},         {"POST", cmd_http},        {"PUT", cmd_http},         {"HEAD", cmd_http},
+    {"MAIL", cmd_mail},        {"RCPT", cmd_rcpt},    {"DATA", cmd_data},        {"EHLO", cmd_ehlo},
+    {"QUIT", cmd_quit},        {"RSET", cmd_rset},    {"AUTH", cmd_auth},        {"STARTTLS", cmd_starttls},
+    {"HELO", cmd_helo},        {"NOOP", cmd_noop},    {"VRFY", cmd_vrfy},        {"HELP", cmd_help},
+    {"EXPN", cmd_unsupported}, {"BDAT", cmd_bdat},    {"ETRN", cmd_unsupported}, {"TURN", cmd_unsupported},
+    {"GET", cmd_http},         {"POST", cmd_http},    {"PUT", cmd_http},         {"HEAD", cmd_http},
     {"OPTIONS", cmd_http},     {"CONNECT", cmd_http},
 };
 

@@ -14,7 +14,9 @@ enum server_mode {
     MODE_AUTH_LOGIN,
     MODE_AUTH_PASSWORD,
     MODE_TEXT,
-    MODE_TLS, /* between STARTTLS and tls_up: all input is dropped */
+    MODE_CHUNK,   /* text of the length that BDAT told (RFC 3030) */
+    MODE_SWALLOW, /* the same of a refused BDAT: passed over */
+    MODE_TLS,     /* between STARTTLS and tls_up: all input is dropped */
     MODE_CLOSED
 };
 
@@ -49,7 +51,10 @@ struct bh_smtp_server {
     struct text_refusal refusal;
     uint64_t text_bytes;
     uint64_t dropped_bytes; /* of a refused text */
-    size_t login_n;         /* login's part of `secret` */
+    uint64_t chunk_left;    /* bytes of this BDAT still to come */
+    bool chunk_is_last;
+    bool is_chunked; /* the message in progress came by BDAT so far */
+    size_t login_n;  /* login's part of `secret` */
     size_t helo_n;
     char helo[HELO_MAX];
 };
@@ -74,5 +79,9 @@ void bh_smtp_server_forget_secret(struct bh_smtp_server *server);
 void bh_smtp_server_text_begin(struct bh_smtp_server *server);
 enum bh_smtp_server_event_kind bh_smtp_server_text(struct bh_smtp_server *server, bh_str *input,
                                                    struct bh_smtp_server_event *ret_event);
+/* A BDAT of chunk_left bytes: its text, or passing over it. */
+enum bh_smtp_server_event_kind bh_smtp_server_chunk(struct bh_smtp_server *server, bh_str *input,
+                                                    struct bh_smtp_server_event *ret_event);
+void bh_smtp_server_swallow(struct bh_smtp_server *server, bh_str *input);
 
 #endif

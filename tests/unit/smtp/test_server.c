@@ -161,7 +161,7 @@ static struct bh_smtp_server_config make(enum bh_smtp_profile profile)
 
 #define GREETING "220 mx ESMTP\r\n"
 #define SAID_EHLO "250-mx\r\n250-PIPELINING\r\n250-SIZE 3000\r\n"
-#define SAID_END "250-8BITMIME\r\n250-SMTPUTF8\r\n250 ENHANCEDSTATUSCODES\r\n"
+#define SAID_END "250-8BITMIME\r\n250-SMTPUTF8\r\n250-CHUNKING\r\n250 ENHANCEDSTATUSCODES\r\n"
 #define ENVELOPE "HELO h\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nDATA\r\n"
 #define SAID_ENVELOPE                                                                                                  \
     GREETING "250 mx\r\n{mail a}250 2.1.0 Ok\r\n{rcpt c}250 2.1.5 Ok\r\n{data}354 End data with <CR><LF>.<CR><LF>\r\n"
@@ -193,14 +193,14 @@ static void test_order_of_commands(void **state)
     check(&config,
           BH_STR("MAIL FROM:<a@b>\r\nHELO\r\nHELO a<b\r\nHELO h\r\nRCPT TO:<a@b>\r\nDATA\r\nMAIL FROM:<a@b>\r\nMAIL "
                  "FROM:<a@b>\r\n"
-                 "DATA\r\nAUTH PLAIN\r\nSTARTTLS\r\nBDAT 3 LAST\r\nwhat\r\n"),
-          GREETING
-          "503 5.5.1 Say EHLO first\r\n501 5.5.4 Give your host name or address literal\r\n"
-          "501 5.5.4 Give your host name or address literal\r\n250 mx\r\n"
-          "503 5.5.1 MAIL comes before RCPT\r\n503 5.5.1 MAIL and RCPT come before DATA\r\n{mail a}250 2.1.0 Ok\r\n"
-          "503 5.5.1 A transaction is open: RSET ends it\r\n554 5.5.1 No valid recipients\r\n"
-          "503 5.5.1 AUTH comes once, after EHLO and before MAIL\r\n502 5.5.1 STARTTLS is not offered here\r\n"
-          "502 5.5.1 This command is not supported\r\n500 5.5.2 Command not recognised\r\n");
+                 "DATA\r\nAUTH PLAIN\r\nSTARTTLS\r\nTURN\r\nwhat\r\n"),
+          GREETING "503 5.5.1 Say EHLO first\r\n501 5.5.4 Give your host name or address literal\r\n"
+                   "501 5.5.4 Give your host name or address literal\r\n250 mx\r\n"
+                   "503 5.5.1 MAIL comes before RCPT, and the text behind it\r\n503 5.5.1 MAIL and RCPT come before "
+                   "DATA\r\n{mail a}250 2.1.0 Ok\r\n"
+                   "503 5.5.1 A transaction is open: RSET ends it\r\n554 5.5.1 No valid recipients\r\n"
+                   "503 5.5.1 AUTH comes once, after EHLO and before MAIL\r\n502 5.5.1 STARTTLS is not offered here\r\n"
+                   "502 5.5.1 This command is not supported\r\n500 5.5.2 Command not recognised\r\n");
     check(&config,
           BH_STR("HELO h\r\nMAIL FROM:a@b\r\nMAIL FROM:<a@b> FOO=1\r\nMAIL FROM:<a@b> SIZE=4000\r\nMAIL FROM:<a@b> "
                  "SIZE=x\r\n"
@@ -251,6 +251,43 @@ static void test_dsn(void **state)
 
 #define BARE_LF "550 5.6.0 The message holds a bare LF: each line must end in CR LF (RFC 5321 2.3.8); send it so\r\n"
 #define BARE_CR "550 5.6.0 The message holds a bare CR: each line must end in CR LF (RFC 5321 2.3.8); send it so\r\n"
+
+#define BDAT_ENVELOPE "HELO h\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\n"
+#define SAID_BDAT_ENVELOPE GREETING "250 mx\r\n{mail a}250 2.1.0 Ok\r\n{rcpt c}250 2.1.5 Ok\r\n"
+
+/* RFC 3030: the length ends a chunk, and nothing in it is a command. */
+static void test_bdat(void **state)
+{
+    struct bh_smtp_server_config config = make(BH_SMTP_PROFILE_PORT25);
+
+    (void)state;
+    check(&config, BH_STR(BDAT_ENVELOPE "BDAT 6\r\nA: b\r\nBDAT 12\r\n\r\n.\r\n..x\r\n.yBDAT 3 last\r\nz\r\nNOOP\r\n"),
+          SAID_BDAT_ENVELOPE "{data}250 2.0.0 Ok, go on\r\n250 2.0.0 Ok, go on\r\n{end A: b\r\n\r\n.\r\n..x\r\n.yz\r\n}"
+                             "250 2.0.0 Ok\r\n250 2.0.0 Ok\r\n");
+    /* a line end cut between two chunks; nothing at the end */
+    check(&config, BH_STR(BDAT_ENVELOPE "BDAT 2\r\na\rBDAT 1\r\n\nBDAT 0 LAST\r\nNOOP\r\n"),
+          SAID_BDAT_ENVELOPE
+          "{data}250 2.0.0 Ok, go on\r\n250 2.0.0 Ok, go on\r\n{end a\r\n}250 2.0.0 Ok\r\n250 2.0.0 Ok\r\n");
+    check(&config,
+          BH_STR(BDAT_ENVELOPE "BDAT 2\r\na\rBDAT 1 LAST\r\nb"
+                               "NOOP\r\n"),
+          SAID_BDAT_ENVELOPE "{data}250 2.0.0 Ok, go on\r\n{abort}" BARE_CR "250 2.0.0 Ok\r\n");
+    check(&config, BH_STR(BDAT_ENVELOPE "BDAT 2 LAST\r\na\rNOOP\r\n"),
+          SAID_BDAT_ENVELOPE "{data}" BARE_CR "{abort}250 2.0.0 Ok\r\n");
+    check(&config, BH_STR(BDAT_ENVELOPE "BDAT 9\r\na\nQUIT\r\nxBDAT 6 LAST\r\nQUIT\r\nNOOP\r\n"),
+          SAID_BDAT_ENVELOPE "{data}{abort}" BARE_LF "503 5.5.1 MAIL and RCPT come before BDAT\r\n250 2.0.0 Ok\r\n");
+    check(&config, BH_STR("HELO h\r\nBDAT 6\r\nQUIT\r\nMAIL FROM:<a@b>\r\nBDAT 6 LAST\r\nQUIT\r\nNOOP\r\n"),
+          GREETING "250 mx\r\n503 5.5.1 MAIL and RCPT come before BDAT\r\n{mail a}250 2.1.0 Ok\r\n554 5.5.1 No valid "
+                   "recipients\r\n250 2.0.0 Ok\r\n");
+    check(&config, BH_STR(BDAT_ENVELOPE "BDAT 1\r\nxDATA\r\nRCPT TO:<e@f>\r\nRSET\r\nNOOP\r\n"),
+          SAID_BDAT_ENVELOPE
+          "{data}250 2.0.0 Ok, go on\r\n503 5.5.1 The message has begun with BDAT\r\n503 5.5.1 MAIL comes "
+          "before RCPT, and the text behind it\r\n250 2.0.0 Ok\r\n{abort}250 2.0.0 Ok\r\n");
+    check(&config, BH_STR(BDAT_ENVELOPE "BDAT 3001 LAST\r\nNOOP\r\n"),
+          SAID_BDAT_ENVELOPE
+          "552 5.3.4 This is no BDAT that this server can take, closing the connection\r\n{abort}{close}");
+}
+
 #define SMUGGLED "MAIL FROM:<evil@b>\r\nRCPT TO:<c@d>\r\nDATA\r\nevil\r\n.\r\n"
 
 /* Whatever a false end looks like, what follows it is never a command. */
@@ -419,9 +456,15 @@ static void test_end_from_outside(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_plain_session), cmocka_unit_test(test_order_of_commands), cmocka_unit_test(test_dsn),
-        cmocka_unit_test(test_smuggling),     cmocka_unit_test(test_bare_in_commands),  cmocka_unit_test(test_limits),
-        cmocka_unit_test(test_submission),    cmocka_unit_test(test_end_from_outside),
+        cmocka_unit_test(test_plain_session),
+        cmocka_unit_test(test_order_of_commands),
+        cmocka_unit_test(test_dsn),
+        cmocka_unit_test(test_bdat),
+        cmocka_unit_test(test_smuggling),
+        cmocka_unit_test(test_bare_in_commands),
+        cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_submission),
+        cmocka_unit_test(test_end_from_outside),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
