@@ -20,6 +20,9 @@ static const char help[] =
     "  --tcp                  as over TCP: no truncation\n"
     "  --json                 rcode, flags and sections as JSON\n"
     "  --listen ADDRESS:PORT  where to serve, UDP and TCP; repeat it for several ([::1]:5300 for IPv6)\n"
+    "  --tsig NAME:BASE64     a key (hmac-sha256) with which secondaries may transfer the zones\n"
+    "  --notify ADDRESS:PORT  a secondary that is told of changes\n"
+    "  --catalog NAME         serve a catalog of the zones under this name (RFC 9432)\n"
     "  --key FILE             the private key, ECDSA P-256, PEM\n"
     "  --now EPOCH            sign as of this time, in seconds since 1970\n";
 
@@ -31,6 +34,9 @@ struct dns_options {
     const char *origin;
     const char *name;
     const char *type;
+    struct bh_cli_many tsig;
+    struct bh_cli_many notify;
+    const char *catalog;
     const char *key;
     const char *now;
     bool dnssec;
@@ -237,8 +243,13 @@ static int answer(struct bh_cli *cli, const struct dns_options *o)
 static int serve(const struct dns_options *o, char **files, int count)
 {
     struct bh_dns_name origin;
-    struct bh_dns_serve_options options = {
-        .listen = &o->listen, .origin = o->origin ? &origin : NULL, .files = files, .file_count = (size_t)count};
+    struct bh_dns_serve_options options = {.listen = &o->listen,
+                                           .tsig = &o->tsig,
+                                           .notify = &o->notify,
+                                           .catalog = o->catalog,
+                                           .origin = o->origin ? &origin : NULL,
+                                           .files = files,
+                                           .file_count = (size_t)count};
 
     if (!o->listen.count || !count)
         return bh_cli_fail("dns", "serve needs --listen and zone files; see behalf dns --help");
@@ -262,11 +273,19 @@ int bh_cli_dns(struct bh_cli *cli, int argc, char **argv)
 {
     struct dns_options o = {0};
     const struct bh_cli_option options[] = {
-        {.name = "zone", .many = &o.zones},     {.name = "listen", .many = &o.listen},
-        {.name = "origin", .value = &o.origin}, {.name = "name", .value = &o.name},
-        {.name = "type", .value = &o.type},     {.name = "dnssec", .flag = &o.dnssec},
-        {.name = "key", .value = &o.key},       {.name = "now", .value = &o.now},
-        {.name = "tcp", .flag = &o.tcp},        {.name = NULL},
+        {.name = "zone", .many = &o.zones},
+        {.name = "listen", .many = &o.listen},
+        {.name = "origin", .value = &o.origin},
+        {.name = "name", .value = &o.name},
+        {.name = "type", .value = &o.type},
+        {.name = "dnssec", .flag = &o.dnssec},
+        {.name = "tsig", .many = &o.tsig},
+        {.name = "notify", .many = &o.notify},
+        {.name = "catalog", .value = &o.catalog},
+        {.name = "key", .value = &o.key},
+        {.name = "now", .value = &o.now},
+        {.name = "tcp", .flag = &o.tcp},
+        {.name = NULL},
     };
     int status = BH_EXIT_OK;
 

@@ -2,8 +2,11 @@
  * files are looked at once a second and read again when one has changed, and on SIGHUP; a file that cannot be read as
  * a zone leaves all zones as they were. */
 #include "dns_serve.h"
+#include "base/clock.h"
 #include "base/random.h"
+#include "base/text.h"
 #include "commands.h"
+#include "proto/dns/transfer.h"
 #include "roles/dnsd/dns_server.h"
 #include <arpa/inet.h>
 #include <errno.h>
@@ -19,6 +22,7 @@ struct serve {
     struct bh_dns_zones *zones;
     uint64_t seed;
     const struct bh_dns_serve_options *options;
+    struct bh_dns_name catalog; /* n = 0: none */
     struct bh_timer poll;
     uint64_t files_state; /* when they were read */
 };
@@ -40,6 +44,48 @@ static uint64_t files_state(const struct serve *serve)
     return state;
 }
 
+/* True when both sets hold zones of the same names, the catalog itself left aside. */
+static bool same_members(const struct bh_dns_zones *old, const struct bh_dns_zones *new, bh_str catalog)
+{
+    struct bh_dns_zone *zone;
+    size_t place = 0, members = bh_dns_zones_count(old) - (bh_dns_zones_get(old, catalog) ? 1 : 0);
+
+    if (members != bh_dns_zones_count(new))
+        return false;
+    while ((zone = bh_dns_zones_next(new, &place)) != NULL)
+        if (!bh_dns_zones_get(old, bh_dns_zone_name(zone)))
+            return false;
+    return true;
+}
+
+/* The catalog of `zones` goes into them; it gets a new serial when the members are others than before. */
+static bh_err add_catalog(struct serve *serve, struct bh_dns_zone_builder *builder, struct bh_dns_zones *zones)
+{
+    bh_str apex = bh_dns_name_view(&serve->catalog);
+    struct bh_dns_zone *old = serve->zones ? bh_dns_zones_get(serve->zones, apex) : NULL, *fresh = NULL;
+    uint32_t serial = (uint32_t)(bh_clock_now() / 1000);
+    bh_err err;
+
+    if (old && same_members(serve->zones, zones, apex))
+        return bh_dns_zones_put(zones, bh_dns_zone_ref(old));
+    if (old && serial <= old->serial)
+        serial = old->serial + 1;
+    err = bh_dns_catalog_build(builder, zones, apex, serial, &fresh);
+    return err ? err : bh_dns_zones_put(zones, fresh);
+}
+
+static void notify_changes(struct serve *serve, const struct bh_dns_zones *old, const struct bh_dns_zones *new)
+{
+    struct bh_dns_zone *zone, *before;
+    size_t place = 0;
+
+    while ((zone = bh_dns_zones_next(new, &place)) != NULL) {
+        before = old ? bh_dns_zones_get(old, bh_dns_zone_name(zone)) : NULL;
+        if ((!before || before->serial != zone->serial) && bh_dns_server_notify(serve->server, bh_dns_zone_name(zone)))
+            (void)bh_cli_fail("dns", "secondaries cannot be notified: out of memory");
+    }
+}
+
 static int load(struct serve *serve)
 {
     struct bh_dns_zones *zones = bh_dns_zones_new(serve->seed);
@@ -49,12 +95,15 @@ static int load(struct serve *serve)
     serve->files_state = files_state(serve);
     for (size_t i = 0; i < serve->options->file_count && status == BH_EXIT_OK; i++)
         status = bh_dns_load_file(builder, serve->options->files[i], serve->options->origin, zones);
+    if (status == BH_EXIT_OK && serve->catalog.n && add_catalog(serve, builder, zones))
+        status = bh_cli_fail("dns", "the catalog cannot be made");
     bh_dns_zone_builder_free(builder);
     if (status != BH_EXIT_OK) {
         bh_dns_zones_free(zones);
         return status;
     }
     bh_dns_server_use(serve->server, zones);
+    notify_changes(serve, serve->zones, zones);
     bh_dns_zones_free(serve->zones);
     serve->zones = zones;
     return BH_EXIT_OK;
@@ -149,6 +198,52 @@ static int listen_on(struct serve *serve, const char *text)
     return BH_EXIT_OK;
 }
 
+/* NAME:BASE64 */
+static int add_key(struct serve *serve, const char *text)
+{
+    struct bh_buf secret = bh_buf_make(BH_DNS_TSIG_SECRET_MAX + 16);
+    struct bh_dns_tsig_key key = {0};
+    bh_str encoded, name = bh_str_cut(bh_str_c(text), ':', &encoded);
+    bh_err err = bh_dns_name_parse(name, NULL, &key.name);
+
+    if (!err)
+        err = bh_base64_decode(&secret, encoded);
+    if (!err && (secret.n == 0 || secret.n > BH_DNS_TSIG_SECRET_MAX))
+        err = BH_E_LIMIT;
+    if (!err) {
+        memcpy(key.secret, secret.p, secret.n);
+        key.secret_n = secret.n;
+        err = bh_dns_server_add_key(serve->server, &key);
+    }
+    bh_buf_free(&secret);
+    return err ? bh_cli_fail("dns", "--tsig wants NAME:BASE64 with at most 64 bytes of secret, 16 keys at most")
+               : BH_EXIT_OK;
+}
+
+static int add_secondary(struct serve *serve, const char *text)
+{
+    struct sockaddr_storage address;
+    socklen_t n;
+
+    if (parse_address(bh_str_c(text), &address, &n) || bh_dns_server_add_secondary(serve->server, &address))
+        return bh_cli_fail("dns", "--notify %s is not ADDRESS:PORT, or there are more than 16", text);
+    return BH_EXIT_OK;
+}
+
+static int add_secondaries(struct serve *serve)
+{
+    const struct bh_dns_serve_options *options = serve->options;
+    int status = BH_EXIT_OK;
+
+    if (options->catalog && bh_dns_name_parse(bh_str_c(options->catalog), NULL, &serve->catalog))
+        return bh_cli_fail("dns", "--catalog %s is no domain name", options->catalog);
+    for (size_t i = 0; i < options->tsig->count && status == BH_EXIT_OK; i++)
+        status = add_key(serve, options->tsig->values[i]);
+    for (size_t i = 0; i < options->notify->count && status == BH_EXIT_OK; i++)
+        status = add_secondary(serve, options->notify->values[i]);
+    return status;
+}
+
 static int open_all(struct serve *serve)
 {
     struct bh_dns_server_options options = bh_dns_server_defaults();
@@ -161,7 +256,9 @@ static int open_all(struct serve *serve)
         bh_loop_on_signal(serve->loop, SIGHUP, on_hangup, serve) ||
         bh_loop_on_signal(serve->loop, SIGTERM, on_end, serve) || bh_loop_on_signal(serve->loop, SIGINT, on_end, serve))
         return bh_cli_fail("dns", "the event loop cannot be made");
-    status = load(serve);
+    status = add_secondaries(serve);
+    if (status == BH_EXIT_OK)
+        status = load(serve);
     for (size_t i = 0; i < serve->options->listen->count && status == BH_EXIT_OK; i++)
         status = listen_on(serve, serve->options->listen->values[i]);
     bh_timer_set(&serve->poll, POLL_MS);

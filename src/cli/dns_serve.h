@@ -13,6 +13,9 @@ int bh_dns_load_file(struct bh_dns_zone_builder *builder, const char *path, cons
 struct bh_dns_serve_options {
     const struct bh_cli_many *listen;
     const struct bh_dns_name *origin; /* or NULL */
+    const struct bh_cli_many *tsig;   /* NAME:BASE64, keys of secondaries */
+    const struct bh_cli_many *notify; /* ADDRESS:PORT of secondaries */
+    const char *catalog;              /* name of the catalog zone, or NULL */
     char **files;
     size_t file_count;
 };

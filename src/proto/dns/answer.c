@@ -341,6 +341,18 @@ static size_t finish(struct bh_dns_respond *respond, const struct bh_dns_writer_
                                         (respond->rcode & BH_DNS_RCODE)));
 }
 
+static enum bh_dns_special special_of(const struct bh_dns_message *query, bh_err parsed)
+{
+    if (parsed || query->counts[BH_DNS_QUESTION] != 1)
+        return BH_DNS_SPECIAL_NONE;
+    if (query->tsig_at)
+        return BH_DNS_SPECIAL_TSIG;
+    if (bh_dns_message_opcode(query) == BH_DNS_OPCODE_QUERY &&
+        (query->type == BH_DNS_AXFR || query->type == BH_DNS_IXFR))
+        return BH_DNS_SPECIAL_TRANSFER;
+    return BH_DNS_SPECIAL_NONE;
+}
+
 size_t bh_dns_answer(const struct bh_dns_zones *zones, const struct bh_dns_answer_options *options,
                      enum bh_dns_transport transport, bh_str query, void *out, size_t cap,
                      struct bh_dns_outcome *ret_outcome)
@@ -350,8 +362,13 @@ size_t bh_dns_answer(const struct bh_dns_zones *zones, const struct bh_dns_answe
     bh_err parsed = bh_dns_message_parse(query, &respond.query);
 
     *ret_outcome = (struct bh_dns_outcome){.class = BH_DNS_OUTCOME_DROPPED};
-    if (query.n < BH_DNS_HEADER_BYTES || (respond.query.flags & BH_DNS_QR))
+    if (query.n < BH_DNS_HEADER_BYTES)
         return 0;
+    if (respond.query.flags & BH_DNS_QR) {
+        ret_outcome->special = parsed ? BH_DNS_SPECIAL_NONE : BH_DNS_SPECIAL_RESPONSE;
+        return 0;
+    }
+    ret_outcome->special = special_of(&respond.query, parsed);
     bh_dns_respond_begin(&respond, zones, options, ret_outcome);
     bh_dns_writer_begin(&respond.writer, out, response_limit(&respond, transport, cap));
     echo_question(&respond, parsed);

@@ -32,8 +32,18 @@ enum bh_dns_outcome_class {
     BH_DNS_OUTCOMES
 };
 
+/* What a server may do better than this function, which knows no keys and no secondaries: the response that was
+ * written is then the one to give when it does not. */
+enum bh_dns_special {
+    BH_DNS_SPECIAL_NONE,
+    BH_DNS_SPECIAL_TSIG,     /* the query is signed */
+    BH_DNS_SPECIAL_TRANSFER, /* AXFR or IXFR; REFUSED was written */
+    BH_DNS_SPECIAL_RESPONSE  /* it is a response; none was written */
+};
+
 struct bh_dns_outcome {
     enum bh_dns_outcome_class class;
+    enum bh_dns_special special;
     unsigned rcode;
     bool truncated;
     const struct bh_dns_zone *zone; /* of the question's name, or NULL */

@@ -10,6 +10,8 @@
 #include "base/random.h"
 #include "io/loop.h"
 #include "proto/dns/answer.h"
+#include "proto/dns/tsig.h"
+#include <sys/socket.h>
 
 struct bh_dns_server;
 
@@ -27,7 +29,9 @@ struct bh_dns_server_stats {
     uint64_t udp_queries, tcp_queries;
     uint64_t outcomes[BH_DNS_OUTCOMES];
     uint64_t truncated;
-    uint64_t udp_lost; /* responses that the kernel did not take */
+    uint64_t udp_lost;              /* responses that the kernel did not take */
+    uint64_t transfers;             /* begun */
+    uint64_t notifies, notify_lost; /* sent, repetitions included; never confirmed */
     uint64_t tcp_connections, tcp_refused, tcp_timeouts;
 };
 
@@ -42,6 +46,18 @@ BH_MUST bh_err bh_dns_server_add_udp(struct bh_dns_server *server, int fd);
 BH_MUST bh_err bh_dns_server_add_tcp(struct bh_dns_server *server, int fd);
 /* Answers from `zones` from now on, which must live until the next call; NULL answers REFUSED to all. */
 void bh_dns_server_use(struct bh_dns_server *server, const struct bh_dns_zones *zones);
+
+/* ---- secondaries: transfers (AXFR, IXFR as AXFR) over TCP for who has a key, and NOTIFY to those who shall come ----
+ */
+
+/* Secondaries with this key may transfer every zone. BH_E_LIMIT over 16. */
+BH_MUST bh_err bh_dns_server_add_key(struct bh_dns_server *server, const struct bh_dns_tsig_key *key);
+/* Changes are told to this address, from the server's own UDP socket. BH_E_LIMIT over 16. */
+BH_MUST bh_err bh_dns_server_add_secondary(struct bh_dns_server *server, const struct sockaddr_storage *address);
+/* Tells all secondaries that the zone has changed, and again with growing intervals until each has confirmed. Nothing
+ * when it is under way already. BH_E_NOMEM, BH_E_LIMIT. */
+BH_MUST bh_err bh_dns_server_notify(struct bh_dns_server *server, bh_str apex);
+
 const struct bh_dns_server_stats *bh_dns_server_stats(const struct bh_dns_server *server);
 
 #endif

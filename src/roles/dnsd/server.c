@@ -22,7 +22,8 @@ struct bh_dns_server *bh_dns_server_new(struct bh_loop *loop, const struct bh_dn
     bh_list_init(&server->connections);
     server->none = bh_dns_zones_new(0);
     server->zones = server->none;
-    if (!server->none || bh_dns_tcp_init(server, random) != BH_OK) {
+    server->random = random;
+    if (!server->none || bh_dns_tcp_init(server, random) != BH_OK || bh_dns_notify_init(server) != BH_OK) {
         bh_dns_server_free(server);
         return NULL;
     }
@@ -35,6 +36,7 @@ void bh_dns_server_free(struct bh_dns_server *server)
         return;
     bh_dns_udp_free_all(server);
     bh_dns_tcp_free_all(server);
+    bh_dns_notify_free(server);
     bh_dns_zones_free(server->none);
     free(server);
 }
@@ -50,17 +52,24 @@ const struct bh_dns_server_stats *bh_dns_server_stats(const struct bh_dns_server
 }
 
 size_t bh_dns_server_answer(struct bh_dns_server *server, enum bh_dns_transport transport,
-                            const struct sockaddr_storage *client, bh_str query, void *out, size_t cap)
+                            const struct sockaddr_storage *client, bh_str query, void *out, size_t cap,
+                            struct bh_dns_stream **ret_stream)
 {
     struct bh_dns_outcome outcome;
     size_t n = bh_dns_answer(server->zones, &server->options.answer, transport, query, out, cap, &outcome);
 
-    (void)client;
     server->stats.outcomes[outcome.class]++;
     server->stats.truncated += outcome.truncated;
     if (transport == BH_DNS_UDP)
         server->stats.udp_queries++;
     else
         server->stats.tcp_queries++;
-    return n;
+    if (outcome.special == BH_DNS_SPECIAL_NONE)
+        return n;
+    if (outcome.special == BH_DNS_SPECIAL_RESPONSE) {
+        if (transport == BH_DNS_UDP)
+            bh_dns_notify_response(server, client, query);
+        return 0;
+    }
+    return bh_dns_server_special(server, transport, query, out, cap, n, ret_stream);
 }

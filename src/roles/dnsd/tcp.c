@@ -41,6 +41,7 @@ struct connection {
     bh_time_ms active_at;
     struct bh_buf in, out;
     size_t sent;
+    struct bh_dns_stream *stream; /* a transfer under way; later queries wait for its end */
 };
 
 /* ---- addresses ---- */
@@ -92,6 +93,7 @@ static void close_connection(struct connection *connection)
     bh_watch_stop(&connection->watch);
     (void)close(connection->fd);
     drop_address(server, connection->address);
+    bh_dns_stream_free(connection->stream);
     bh_buf_free(&connection->in);
     bh_buf_free(&connection->out);
     free(connection);
@@ -112,18 +114,42 @@ static bool is_paused(const struct connection *connection)
     return connection->out.n - connection->sent >= OUT_PAUSE;
 }
 
+/* Puts the message in server->scratch behind the output; false ends the connection. */
+static bool put_message(struct connection *connection, size_t n)
+{
+    bh_buf_u16(&connection->out, (uint16_t)n);
+    bh_buf_add(&connection->out, (bh_str){connection->server->scratch, n});
+    return bh_buf_err(&connection->out) == BH_OK;
+}
+
+/* Goes on with a transfer while there is room. */
+static bool pump_stream(struct connection *connection)
+{
+    struct bh_dns_server *server = connection->server;
+
+    while (connection->stream && !is_paused(connection)) {
+        size_t n = bh_dns_stream_next(server, connection->stream, server->scratch, BH_DNS_MESSAGE_MAX);
+
+        if (n == 0) {
+            bh_dns_stream_free(connection->stream);
+            connection->stream = NULL;
+        } else if (!put_message(connection, n)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* Answers one query into the output; false ends the connection. */
 static bool answer_query(struct connection *connection, bh_str query)
 {
     struct bh_dns_server *server = connection->server;
-    size_t n =
-        bh_dns_server_answer(server, BH_DNS_TCP, &connection->client, query, server->scratch, BH_DNS_MESSAGE_MAX);
+    size_t n = bh_dns_server_answer(server, BH_DNS_TCP, &connection->client, query, server->scratch, BH_DNS_MESSAGE_MAX,
+                                    &connection->stream);
 
-    if (n == 0)
-        return false; /* what is no query over TCP comes from no client */
-    bh_buf_u16(&connection->out, (uint16_t)n);
-    bh_buf_add(&connection->out, (bh_str){server->scratch, n});
-    return bh_buf_err(&connection->out) == BH_OK;
+    if (connection->stream)
+        return pump_stream(connection);
+    return n > 0 && put_message(connection, n); /* what is no query over TCP comes from no client */
 }
 
 /* All whole queries in the input, until the output is full. */
@@ -132,7 +158,7 @@ static bool answer_input(struct connection *connection)
     size_t at = 0;
     bool good = true;
 
-    while (good && !is_paused(connection)) {
+    while (good && !connection->stream && !is_paused(connection)) {
         bh_str rest = bh_str_skip(bh_buf_view(&connection->in), at);
         size_t n;
 
@@ -195,10 +221,10 @@ static bool serve(struct connection *connection)
     size_t before;
 
     do {
-        before = connection->in.n;
-        if (!answer_input(connection) || !write_output(connection))
+        before = connection->in.n + (connection->stream ? 1 : 0);
+        if (!pump_stream(connection) || !answer_input(connection) || !write_output(connection))
             return false;
-    } while (connection->in.n < before && connection->sent == 0 && connection->out.n == 0);
+    } while ((connection->stream || connection->in.n < before) && connection->sent == 0 && connection->out.n == 0);
     return true;
 }
 

@@ -19,6 +19,7 @@ struct bh_dns_udp {
     struct bh_dns_server *server;
     struct bh_watch watch;
     int fd;
+    sa_family_t family;
     bool wildcard;
 };
 
@@ -71,7 +72,7 @@ static bool answer_datagram(struct bh_dns_udp *udp, struct bh_dns_batch *batch, 
         return false;
     n = bh_dns_server_answer(udp->server, BH_DNS_UDP, &batch->address[i],
                              (bh_str){(const char *)batch->query[i], batch->in[i].msg_len}, batch->response[out],
-                             RESPONSE_MAX);
+                             RESPONSE_MAX, NULL);
     if (n == 0)
         return false;
     batch->out_iov[out] = (struct iovec){batch->response[out], n};
@@ -131,6 +132,7 @@ static void prepare_socket(struct bh_dns_udp *udp)
     (void)setsockopt(udp->fd, SOL_SOCKET, SO_SNDBUF, &room, sizeof room);
     if (getsockname(udp->fd, (struct sockaddr *)&address, &n) < 0)
         return;
+    udp->family = address.ss_family;
     if (address.ss_family == AF_INET) {
         udp->wildcard = ((struct sockaddr_in *)&address)->sin_addr.s_addr == htonl(INADDR_ANY);
         (void)setsockopt(udp->fd, IPPROTO_IP, IP_MTU_DISCOVER, &omit, sizeof omit);
@@ -164,6 +166,20 @@ bh_err bh_dns_server_add_udp(struct bh_dns_server *server, int fd)
     }
     bh_list_push(&server->sockets, &udp->node);
     return BH_OK;
+}
+
+bool bh_dns_udp_send(struct bh_dns_server *server, const struct sockaddr_storage *to, bh_str packet)
+{
+    socklen_t n = to->ss_family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
+
+    for (struct bh_list *node = server->sockets.next; node != &server->sockets; node = node->next) {
+        struct bh_dns_udp *udp = BH_CONTAINER_OF(node, struct bh_dns_udp, node);
+
+        if (udp->family == to->ss_family)
+            return sendto(udp->fd, packet.p, packet.n, MSG_DONTWAIT, (const struct sockaddr *)to, n) ==
+                   (ssize_t)packet.n;
+    }
+    return false;
 }
 
 void bh_dns_udp_free_all(struct bh_dns_server *server)
