@@ -194,6 +194,8 @@ static int check(struct bh_cli *cli, const struct dmarc_options *options)
 
 /* ---- lint ---- */
 
+enum { MAX_DESTINATIONS = 10 };
+
 struct lint_run {
     struct bh_arena *arena;
     struct bh_tool_lint *lint;
@@ -247,13 +249,14 @@ static void on_destination(void *ctx, const struct bh_dmarc_destination_outcome 
         bh_tool_lint_add(run->lint, BH_LINT_WARNING, outcome->host, "%.*s", BH_FMT(outcome->reason));
 }
 
-/* Every reporting address outside of the domain needs the other side's agreement. */
+/* Every reporting address outside of the domain needs the other side's agreement. The first ten are asked for: no
+ * reporter sends to more, and a list may be as long as its author likes. */
 static void lint_destinations(struct lint_run *run, struct bh_tool *tool, bh_str list)
 {
     struct bh_dmarc_destination_check *check;
     struct bh_dmarc_uri uri;
 
-    while (bh_dmarc_uri_next(&list, &uri)) {
+    for (size_t i = 0; i < MAX_DESTINATIONS && bh_dmarc_uri_next(&list, &uri); i++) {
         run->done = false;
         if (bh_dmarc_destination_check(bh_tool_resolver(tool), run->domain, uri.text, NULL, on_destination, run,
                                        &check))

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Our SPF beside python3-spf on generated records, clients and senders.
+"""Our SPF beside python3-spf and Mail::SPF on generated records, clients and senders.
 
 Prints `spf_differential: N passed, N failed, N skipped`. A disagreement is a failure unless a rule of EXPLAINED names
 it. SPF_CASES sets how many checks are made, SPF_SEED which.
@@ -17,24 +17,27 @@ import corpora
 CASES = int(os.environ.get("SPF_CASES", "300"))
 SEED = int(os.environ.get("SPF_SEED", "7208"))
 BEHALF = os.environ.get("BEHALF", "")
+PERL = os.path.join(os.path.dirname(os.path.abspath(__file__)), "spf_peers", "mail_spf.pl")
 
 
 def names_itself(case):
     """A record with an include: of its own name."""
-    return re.search(r"(?m)^(\S+)\. TXT .*include:\1\.?[ \"]", case["text"])
+    return re.search(r"(?m)^(\S+)\. TXT .*include:(?:\1|%\{d2?\})\.?[ \"]", case["text"])
 
 
 def repeats_modifier(case):
     return re.search(r"(?m) ((?:foo|x\.y-z_1)=)\S+ .*\1", case["text"])
 
 
-# (what the case must look like, our result, theirs, why)
+# (what the case must look like, our result, theirs, why); "theirs" is one judge's result
 EXPLAINED = [
     (names_itself, None, "permerror",
      "a record that includes itself: python3-spf refuses it before it looks at the terms; RFC 7208 4.6.4 counts lookups, "
      "and none is made where an earlier term matches"),
     (repeats_modifier, None, "permerror",
      "an unknown modifier twice: RFC 7208 6 forbids that for redirect and exp alone"),
+    (lambda case: "unknown macro letter" in case["reason"] and case["judge"] == "Mail::SPF", "permerror", None,
+     "Mail::SPF looks at macro letters when it expands; RFC 7208 4.6 wants syntax errors found anywhere in the record"),
     (lambda case: case["voids"] and "permerror" in (case["ours"], case["theirs"]), None, None,
      "what counts as a void lookup: python3-spf counts those for the client's own names (ptr, %{p}) too, which the "
      "client and not the domain controls; RFC 7208 4.6.4 counts the terms of the record"),
@@ -155,6 +158,13 @@ def ours(path, ip, helo, sender):
     return json.loads(run.stdout)
 
 
+def mail_spf(path, clients):
+    """Mail::SPF's results for all clients, or None where it is not installed."""
+    run = subprocess.run(["perl", PERL, path], input="".join(" ".join(c) + "\n" for c in clients), capture_output=True,
+                         text=True, timeout=120)
+    return run.stdout.split() if run.returncode == 0 else None
+
+
 def explained(case):
     return any(looks_like(case) and (a in (None, case["ours"])) and (b in (None, case["theirs"]))
                for looks_like, a, b, _why in EXPLAINED)
@@ -173,22 +183,27 @@ def main():
         with tempfile.NamedTemporaryFile("w", suffix=".zone") as file:
             file.write(zone.text())
             file.flush()
-            for _ in range(10):
-                ip = rng.choice(["192.0.2.%d" % rng.randrange(1, 7), "2001:db8::%d" % rng.randrange(1, 5)])
-                helo = rng.choice(zone.names)
-                sender = rng.choice(["user@", "a-b@", "x+y@"]) + rng.choice(zone.names)
+            clients = [(rng.choice(["192.0.2.%d" % rng.randrange(1, 7), "2001:db8::%d" % rng.randrange(1, 5)]),
+                        rng.choice(zone.names),
+                        rng.choice(["user@", "a-b@", "x+y@"]) + rng.choice(zone.names)) for _ in range(10)]
+            perl = mail_spf(file.name, clients)
+            for i, (ip, helo, sender) in enumerate(clients):
                 got = ours(file.name, ip, helo, sender)
-                case = {"ours": got["result"], "theirs": theirs(spf, zone, ip, helo, sender), "text": zone.text(),
-                        "reason": got["reason"], "voids": got["void_lookups"]}
                 results[got["result"]] = results.get(got["result"], 0) + 1
-                if case["ours"] == case["theirs"]:
-                    passed += 1
-                elif explained(case):
-                    skipped += 1
-                else:
-                    failures.append("%s from %s (%s): %s, python3-spf says %s: %s\n%s" % (
-                        sender, ip, helo, case["ours"], case["theirs"], case["reason"],
-                        "\n".join(line for line in case["text"].splitlines() if "TXT" in line)))
+                judges = {"python3-spf": theirs(spf, zone, ip, helo, sender)}
+                if perl:
+                    judges["Mail::SPF"] = perl[i]
+                for judge, result in judges.items():
+                    case = {"ours": got["result"], "theirs": result, "judge": judge, "text": zone.text(),
+                            "reason": got["reason"], "voids": got["void_lookups"]}
+                    if case["ours"] == result:
+                        passed += 1
+                    elif explained(case):
+                        skipped += 1
+                    else:
+                        failures.append("%s from %s (%s): %s, %s says %s: %s\n%s" % (
+                            sender, ip, helo, case["ours"], judge, result, case["reason"],
+                            "\n".join(line for line in case["text"].splitlines() if "TXT" in line)))
     print("results: " + ", ".join("%s %d" % item for item in sorted(results.items())))
     return corpora.report("spf_differential", passed, failures, skipped)
 
