@@ -9,7 +9,7 @@
 
 static const char help[] =
     "usage: behalf dns answer --zone FILE --name NAME --type TYPE [--json]\n"
-    "       behalf dns serve --listen ADDRESS:PORT ZONEFILE...\n"
+    "       behalf dns serve --listen ADDRESS:PORT ZONEFILE|DIRECTORY...\n"
     "       behalf dns sign --zone FILE --key FILE\n"
     "\n"
     "  --zone FILE            a master file; repeat it for several zones\n"

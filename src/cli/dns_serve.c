@@ -9,6 +9,7 @@
 #include "proto/dns/transfer.h"
 #include "roles/dnsd/dns_server.h"
 #include <arpa/inet.h>
+#include <dirent.h>
 #include <errno.h>
 #include <signal.h>
 #include <sys/stat.h>
@@ -29,18 +30,59 @@ struct serve {
 
 /* ---- zones ---- */
 
+static int each_entry(const char *directory, const char *name, int (*each)(void *ctx, const char *path), void *ctx)
+{
+    struct bh_buf path = bh_buf_make(8192);
+    int status;
+
+    bh_buf_printf(&path, "%s/%s", directory, name);
+    bh_buf_char(&path, '\0');
+    status = bh_buf_err(&path) ? bh_cli_fail("dns", "the path of %s is too long", name) : each(ctx, path.p);
+    bh_buf_free(&path);
+    return status;
+}
+
+/* Calls `each` for every file: an operand that is a directory stands for all *.zone in it. The first status that is not
+ * BH_EXIT_OK ends it. */
+static int for_each_file(const struct serve *serve, int (*each)(void *ctx, const char *path), void *ctx)
+{
+    int status = BH_EXIT_OK;
+
+    for (size_t i = 0; i < serve->options->file_count && status == BH_EXIT_OK; i++) {
+        const char *path = serve->options->files[i];
+        DIR *directory = opendir(path);
+        struct dirent *entry;
+
+        if (!directory) {
+            status = each(ctx, path);
+            continue;
+        }
+        while (status == BH_EXIT_OK && (entry = readdir(directory)) != NULL)
+            if (bh_str_ends(bh_str_c(entry->d_name), BH_STR(".zone")))
+                status = each_entry(path, entry->d_name, each, ctx);
+        (void)closedir(directory);
+    }
+    return status;
+}
+
+static int add_state(void *ctx, const char *path)
+{
+    uint64_t *state = ctx;
+    struct stat st;
+
+    /* a sum, since a directory lists its files in any order */
+    if (stat(path, &st) == 0)
+        *state += ((uint64_t)st.st_mtim.tv_sec * 1000000000 + (uint64_t)st.st_mtim.tv_nsec + (uint64_t)st.st_size) *
+                  (st.st_ino * 2 + 1);
+    return BH_EXIT_OK;
+}
+
 /* A number that changes when a file does. */
 static uint64_t files_state(const struct serve *serve)
 {
     uint64_t state = 0;
 
-    for (size_t i = 0; i < serve->options->file_count; i++) {
-        struct stat st;
-
-        if (stat(serve->options->files[i], &st) == 0)
-            state = state * 31 + (uint64_t)st.st_mtim.tv_sec * 1000000000 + (uint64_t)st.st_mtim.tv_nsec +
-                    (uint64_t)st.st_size + st.st_ino;
-    }
+    (void)for_each_file(serve, add_state, &state);
     return state;
 }
 
@@ -86,6 +128,19 @@ static void notify_changes(struct serve *serve, const struct bh_dns_zones *old, 
     }
 }
 
+struct loading {
+    const struct serve *serve;
+    struct bh_dns_zone_builder *builder;
+    struct bh_dns_zones *zones;
+};
+
+static int load_one(void *ctx, const char *path)
+{
+    struct loading *loading = ctx;
+
+    return bh_dns_load_file(loading->builder, path, loading->serve->options->origin, loading->zones);
+}
+
 static int load(struct serve *serve)
 {
     struct bh_dns_zones *zones = bh_dns_zones_new(serve->seed);
@@ -93,8 +148,8 @@ static int load(struct serve *serve)
     int status = zones && builder ? BH_EXIT_OK : bh_cli_fail("dns", "out of memory");
 
     serve->files_state = files_state(serve);
-    for (size_t i = 0; i < serve->options->file_count && status == BH_EXIT_OK; i++)
-        status = bh_dns_load_file(builder, serve->options->files[i], serve->options->origin, zones);
+    if (status == BH_EXIT_OK)
+        status = for_each_file(serve, load_one, &(struct loading){serve, builder, zones});
     if (status == BH_EXIT_OK && serve->catalog.n && add_catalog(serve, builder, zones))
         status = bh_cli_fail("dns", "the catalog cannot be made");
     bh_dns_zone_builder_free(builder);
