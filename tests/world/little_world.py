@@ -191,8 +191,10 @@ class LittleWorld:
                      {"address": at % ("127.0.0.1", self.dns_port), "protocol": "dns"},
                      {"address": at % ("127.0.0.2", self.dns_port), "protocol": "dns"}]
         ours = ["127.0.0.1@%d" % self.dns_port, "127.0.0.2@%d" % self.dns_port]
-        stubs = {"stub example": {"address": "127.0.0.3@%d" % self.dns_port}, "stub " + PLATFORM: {"address": ours},
-                 "stub " + CUSTOMERS[0].domain: {"address": ours}}
+        # each of the parents' zones by itself: the port of a delegation cannot be told to a resolver
+        parents = {"address": "127.0.0.3@%d" % self.dns_port}
+        stubs = {"stub example": parents, **{"stub " + c.parent: parents for c in CUSTOMERS},
+                 "stub " + PLATFORM: {"address": ours}, "stub " + CUSTOMERS[0].domain: {"address": ours}}
         sections = {"nameserver ns1": {"address": ["127.0.0.1"]}, "nameserver ns2": {"address": ["127.0.0.2"]},
                     "egress": {"address": ["127.0.0.1"], "bind": False},
                     "tls": {"certificate": self.folder / "tls.pem", "key": self.folder / "tls.key"},
