@@ -6,7 +6,7 @@
 #include "smtpd.h"
 #include <stdlib.h>
 
-enum { IN_MAX = 64 * 1024, OUT_HIGH = 32 * 1024 };
+enum { IN_MAX = 64 * 1024, OUT_HIGH = 32 * 1024, HANDSHAKE_MS = 30 * 1000 };
 
 static void set_timeout(struct session *session)
 {
@@ -15,6 +15,8 @@ static void set_timeout(struct session *session)
 
     if (session->call) /* we are the slow ones; the question has a time limit of its own */
         bh_chan_set_timeout(session->chan, 0);
+    else if (!session->up)
+        bh_chan_set_timeout(session->chan, HANDSHAKE_MS);
     else
         bh_chan_set_timeout(session->chan, configured && configured < core ? configured : core);
 }
