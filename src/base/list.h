@@ -51,6 +51,17 @@ static inline struct bh_list *bh_list_pop(struct bh_list *list)
     return node;
 }
 
+/* The same for a list that is known to hold something. */
+static inline struct bh_list *bh_list_take(struct bh_list *list)
+{
+    struct bh_list *node = list->next;
+
+    bh_list_remove(node);
+    return node;
+}
+/* The first object of a list that is known to hold something; stays in. */
+#define BH_LIST_HEAD(list, type, member) BH_CONTAINER_OF((list)->next, type, member)
+
 /* Safe against removal of `it`. */
 #define BH_LIST_EACH(it, list)                                                                                         \
     for (struct bh_list *it = (list)->next, *it##_next = it->next; it != (list); it = it##_next, it##_next = it->next)

@@ -50,7 +50,7 @@ static void idle_site(struct bh_queue *queue, struct bh_site *site)
     bh_list_push(&queue->idle_sites, &site->idle);
     if (++queue->idle_site_count <= IDLE_SITES_MAX)
         return;
-    site = BH_CONTAINER_OF(bh_list_pop(&queue->idle_sites), struct bh_site, idle);
+    site = BH_CONTAINER_OF(bh_list_take(&queue->idle_sites), struct bh_site, idle);
     queue->idle_site_count--;
     free_site(queue, site);
 }
@@ -174,7 +174,7 @@ static bool make_eligible(struct bh_queue *queue, struct bh_lane *lane)
 static void unblock(struct bh_queue *queue, struct bh_site *site)
 {
     while (site_has_room(site) && !bh_list_empty(&site->blocked)) {
-        struct bh_lane *lane = BH_CONTAINER_OF(bh_list_first(&site->blocked), struct bh_lane, turn);
+        struct bh_lane *lane = BH_LIST_HEAD(&site->blocked, struct bh_lane, turn);
 
         bh_list_remove(&lane->turn);
         if (make_eligible(queue, lane))
@@ -210,7 +210,7 @@ struct bh_lane *bh_lane_next(struct bh_queue *queue, size_t slots)
 
     while ((node = bh_heap_first(&queue->customers_ready))) {
         struct bh_queue_customer *customer = BH_CONTAINER_OF(node, struct bh_queue_customer, turn);
-        struct bh_lane *lane = BH_CONTAINER_OF(bh_list_first(&customer->rotation), struct bh_lane, turn);
+        struct bh_lane *lane = BH_LIST_HEAD(&customer->rotation, struct bh_lane, turn);
 
         if (is_over_share(queue, customer, slots))
             return NULL;

@@ -219,7 +219,7 @@ struct bh_queue_item *bh_queue_take(struct bh_queue *queue, size_t slots)
 
     if (!lane)
         return NULL;
-    item = BH_CONTAINER_OF(bh_list_pop(&lane->ready), struct bh_queue_item, at.node);
+    item = BH_CONTAINER_OF(bh_list_take(&lane->ready), struct bh_queue_item, at.node);
     queue->counts.ready--;
     take(queue, item);
     return item;

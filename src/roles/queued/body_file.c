@@ -55,7 +55,7 @@ void body_files_close(struct body_files *files)
     if (files->dir_fd < 0)
         return;
     while (!bh_list_empty(&files->pending))
-        body_file_drop(files, BH_CONTAINER_OF(bh_list_first(&files->pending), struct body_file, node));
+        body_file_drop(files, BH_LIST_HEAD(&files->pending, struct body_file, node));
     (void)close(files->dir_fd);
     files->dir_fd = -1;
 }
@@ -79,7 +79,7 @@ bh_err body_file_make(struct body_files *files, const void *peer, uint64_t size_
     if (!file)
         return BH_E_NOMEM;
     if (files->pending_count >= PENDING_MAX) /* the oldest belongs to a session that gave up */
-        body_file_drop(files, BH_CONTAINER_OF(bh_list_first(&files->pending), struct body_file, node));
+        body_file_drop(files, BH_LIST_HEAD(&files->pending, struct body_file, node));
     *file = (struct body_file){.number = ++files->next_number, .peer = peer, .size_limit = size_limit};
     file->fd = open_new(files, file);
     if (file->fd < 0) {

@@ -139,12 +139,12 @@ static void committed(void *ctx, bh_err err)
         bh_logf(q->options.log, BH_LOG_INFO, "the spool can be written again");
     }
     while (!bh_list_empty(&g->submits))
-        end_submit(q, BH_CONTAINER_OF(bh_list_first(&g->submits), struct pending_submit, node), err);
+        end_submit(q, BH_LIST_HEAD(&g->submits, struct pending_submit, node), err);
     if (err)
         return;
     q->stats.commits++;
     while (!bh_list_empty(&g->results)) {
-        struct pending_result *result = BH_CONTAINER_OF(bh_list_pop(&g->results), struct pending_result, node);
+        struct pending_result *result = BH_CONTAINER_OF(bh_list_take(&g->results), struct pending_result, node);
 
         g->result_count--;
         apply_result(q, result);
@@ -180,11 +180,11 @@ void group_free(struct bh_queued *q)
     if (g->began)
         bh_store_rollback(q->store);
     while (!bh_list_empty(&g->submits)) {
-        struct pending_submit *submit = BH_CONTAINER_OF(bh_list_pop(&g->submits), struct pending_submit, node);
+        struct pending_submit *submit = BH_CONTAINER_OF(bh_list_take(&g->submits), struct pending_submit, node);
 
         content_free(submit->content);
         free(submit);
     }
     while (!bh_list_empty(&g->results))
-        free(BH_CONTAINER_OF(bh_list_pop(&g->results), struct pending_result, node));
+        free(BH_CONTAINER_OF(bh_list_take(&g->results), struct pending_result, node));
 }

@@ -84,7 +84,7 @@ void contents_keep(struct contents *contents, struct content *content)
     bh_list_push(&contents->lru, &content->lru);
     contents->bytes += content->bytes;
     while (contents->bytes > contents->max_bytes)
-        take_out(contents, BH_CONTAINER_OF(bh_list_first(&contents->lru), struct content, lru));
+        take_out(contents, BH_LIST_HEAD(&contents->lru, struct content, lru));
 }
 
 struct content *contents_find(struct contents *contents, uint64_t id)
@@ -123,6 +123,6 @@ void contents_forget(struct contents *contents, uint64_t id)
 void contents_free(struct contents *contents)
 {
     while (!bh_list_empty(&contents->lru))
-        take_out(contents, BH_CONTAINER_OF(bh_list_first(&contents->lru), struct content, lru));
+        take_out(contents, BH_LIST_HEAD(&contents->lru, struct content, lru));
     bh_map_free(&contents->by_id);
 }

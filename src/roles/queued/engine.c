@@ -208,7 +208,7 @@ void bh_queued_free(struct bh_queued *q)
     identities_free(q);
     contents_free(&q->contents);
     while (!bh_list_empty(&q->workers)) {
-        struct bh_worker *worker = BH_CONTAINER_OF(bh_list_pop(&q->workers), struct bh_worker, node);
+        struct bh_worker *worker = BH_CONTAINER_OF(bh_list_take(&q->workers), struct bh_worker, node);
 
         bh_buf_free(&worker->acks);
         free(worker);

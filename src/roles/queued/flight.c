@@ -380,7 +380,7 @@ bh_err bh_queued_worker_up(struct bh_queued *q, void *peer, enum bh_destination 
 void bh_queued_worker_down(struct bh_queued *q, struct bh_worker *worker)
 {
     while (!bh_list_empty(&worker->flights))
-        flight_put_back(q, BH_CONTAINER_OF(bh_list_first(&worker->flights), struct flight, node));
+        flight_put_back(q, BH_LIST_HEAD(&worker->flights, struct flight, node));
     BH_LIST_EACH (node, &q->group.results) {
         struct pending_result *result = BH_CONTAINER_OF(node, struct pending_result, node);
 

@@ -23,7 +23,7 @@ static void free_identity(struct bh_queued *q, struct identity *identity)
 void identities_free(struct bh_queued *q)
 {
     while (!bh_list_empty(&q->identities.lru))
-        free_identity(q, BH_CONTAINER_OF(bh_list_first(&q->identities.lru), struct identity, lru));
+        free_identity(q, BH_LIST_HEAD(&q->identities.lru, struct identity, lru));
     bh_map_free(&q->identities.by_key);
     bh_map_free(&q->identities.by_token);
 }
@@ -155,9 +155,9 @@ static void release(struct bh_queued *q, struct identity *identity, bool known)
 
     bh_list_init(&waiting);
     while (!bh_list_empty(&identity->waiting))
-        bh_list_push(&waiting, bh_list_pop(&identity->waiting));
+        bh_list_push(&waiting, bh_list_take(&identity->waiting));
     while (!bh_list_empty(&waiting)) {
-        struct flight *flight = BH_CONTAINER_OF(bh_list_pop(&waiting), struct flight, waiting);
+        struct flight *flight = BH_CONTAINER_OF(bh_list_take(&waiting), struct flight, waiting);
 
         if (known)
             flight_continue(q, flight);
