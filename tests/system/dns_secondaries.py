@@ -12,7 +12,6 @@ import base64
 import os
 import pathlib
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
@@ -154,7 +153,7 @@ def main():
     os.environ["PATH"] += ":/usr/sbin:/sbin"
     secondaries = [name for name, program in (("knot", "knotd"), ("bind", "named")) if shutil.which(program)]
     if not secondaries:
-        print("SKIPPED: needs knot or bind9")
+        print("SKIPPED: needs knot or bind9\ndns-secondaries: 0 passed, 0 failed, 1 skipped")
         return 77
     with tempfile.TemporaryDirectory() as directory, open(f"{directory}/log", "w") as log:
         os.chmod(directory, 0o755)
@@ -168,6 +167,7 @@ def main():
                     server.stop()
         if not good:
             print(open(f"{directory}/log").read()[-3000:])
+    print("dns-secondaries: %d passed, %d failed, 0 skipped" % (good, not good))
     return 0 if good else 1
 
 

@@ -77,19 +77,23 @@ static bh_err read_record(const struct bh_dns_message *query, struct bh_dns_tsig
     size_t at = query->tsig_at;
     struct bh_cur cur;
     bh_str name;
+    bool good;
 
     if (bh_dns_name_read(query->packet, &at, &tsig->key_name))
         return BH_E_SYNTAX;
-    cur = bh_cur_make(bh_str_skip(query->packet, at + 10)); /* type, class, TTL, length */
+    cur = bh_cur_make(bh_str_skip(query->packet, at + 2));
+    good = bh_cur_u16(&cur) == BH_DNS_CLASS_ANY;
+    good = bh_cur_u32(&cur) == 0 && good;
+    (void)bh_cur_u16(&cur);
     name = bh_dns_name_take(&cur);
     tsig->time_signed = (uint64_t)bh_cur_u16(&cur) << 32;
     tsig->time_signed |= bh_cur_u32(&cur);
     ret_fields->fudge = bh_cur_u16(&cur);
     ret_fields->mac = bh_cur_bytes(&cur, bh_cur_u16(&cur));
     tsig->original_id = bh_cur_u16(&cur);
-    (void)bh_cur_u16(&cur);
+    good = bh_cur_u16(&cur) == 0 && good; /* the error, which only responses have */
     ret_fields->other = bh_cur_bytes(&cur, bh_cur_u16(&cur));
-    if (!bh_cur_done(&cur) || ret_fields->mac.n > BH_DNS_TSIG_MAC_BYTES)
+    if (!good || !bh_cur_done(&cur) || ret_fields->mac.n > BH_DNS_TSIG_MAC_BYTES)
         return BH_E_SYNTAX;
     bh_dns_name_set(&tsig->algorithm, name);
     return BH_OK;
