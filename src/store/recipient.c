@@ -15,7 +15,6 @@ static const struct bh_query select_open = {
     "SELECT r.message, r.idx, r.attempts, r.next_at, m.expires_at, m.customer, r.route,"
     " r.idx = 0 AND NOT EXISTS (SELECT 1 FROM recipient o WHERE o.message = r.message AND o.idx = 1)"
     " FROM recipient r JOIN message m ON m.id = r.message WHERE r.finished_at IS NULL ORDER BY r.message, r.idx"};
-static const struct bh_query select_one = {"SELECT " COLUMNS " FROM recipient r WHERE r.message = $1 AND r.idx = $2"};
 static const struct bh_query select_message = {
     "SELECT " COLUMNS " FROM recipient r WHERE r.message = $1 AND r.idx >= $2 ORDER BY r.idx LIMIT $3"};
 static const struct bh_query defer = {"UPDATE recipient SET attempts = $3, next_at = $4, code = $5, text = $6"
@@ -64,15 +63,6 @@ void bh_recipient_open_from_row(const struct bh_row *row, struct bh_recipient_op
         .route = bh_row_str(row, 6),
         .sole = bh_row_int(row, 7) != 0,
     };
-}
-
-void bh_recipient_select(struct bh_store *store, uint64_t message, uint32_t idx,
-                         void (*row)(void *ctx, const struct bh_row *row),
-                         void (*done)(void *ctx, const struct bh_result *result), void *ctx)
-{
-    bh_store_submit(
-        store, &(struct bh_request){
-                   .query = &select_one, BH_ARGS(BH_INT(message), BH_INT(idx)), .row = row, .done = done, .ctx = ctx});
 }
 
 void bh_recipient_select_message(struct bh_store *store, uint64_t message, uint32_t from, int64_t limit,

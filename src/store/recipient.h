@@ -48,9 +48,6 @@ void bh_recipient_select_open(struct bh_store *store, void (*row)(void *ctx, con
                               void (*done)(void *ctx, const struct bh_result *result), void *ctx);
 void bh_recipient_open_from_row(const struct bh_row *row, struct bh_recipient_open *ret_open);
 
-void bh_recipient_select(struct bh_store *store, uint64_t message, uint32_t idx,
-                         void (*row)(void *ctx, const struct bh_row *row),
-                         void (*done)(void *ctx, const struct bh_result *result), void *ctx);
 /* All of a message, from index `from` on, at most `limit`. */
 void bh_recipient_select_message(struct bh_store *store, uint64_t message, uint32_t from, int64_t limit,
                                  void (*row)(void *ctx, const struct bh_row *row),

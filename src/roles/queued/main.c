@@ -12,7 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { IDENTITY_TIMEOUT_MS = 15000, GRANT_LIFE_MS = 24 * 3600 * 1000, PATH_BYTES = 4096 };
+enum { IDENTITY_TIMEOUT_MS = 15000, GRANT_LIFE_MS = 3600 * 1000, PATH_BYTES = 4096 };
 
 /* A connection to a peer: `generation` tells an answer for the last one from one for this. */
 struct link {
