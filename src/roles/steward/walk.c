@@ -30,7 +30,8 @@ struct lookup {
     struct lookup *next;
     struct bh_walk *walk;
     bh_str host;
-    struct bh_dns_query *query; /* NULL: done */
+    bool answered;
+    struct bh_dns_query *query; /* of one that is not */
 };
 
 struct bh_walk {
@@ -49,7 +50,10 @@ struct bh_walk {
     size_t probe; /* the server that is probed */
     unsigned depth;
     size_t pending;
-    bool starting; /* inside the loop that starts questions: answers may come at once */
+    unsigned starting;                  /* inside code that starts questions: answers may come at once */
+    void (*next)(struct bh_walk *walk); /* when all look-ups are answered */
+    enum bh_dns_status status;          /* of the look-up for name servers */
+    bh_str why;
     bh_walk_done *done;
     void *ctx;
 };
@@ -82,7 +86,7 @@ void bh_walker_stop(struct bh_walker *walker)
         for (size_t i = 0; i < SERVERS_MAX; i++)
             bh_dns_ask_cancel(walk->servers[i].ask);
         for (struct lookup *lookup = walk->lookups; lookup; lookup = lookup->next)
-            if (lookup->query)
+            if (!lookup->answered && lookup->query)
                 walker->resolver->ops->cancel(walker->resolver, lookup->query);
         finish(walk, BH_E_CLOSED);
     }
@@ -124,8 +128,6 @@ static void add_server(struct bh_walk *walk, bh_str host, uint16_t type, bh_str 
 
 static void addresses_done(struct bh_walk *walk)
 {
-    if (walk->pending || walk->starting)
-        return;
     walk->probe = 0;
     if (walk->server_count)
         probe_next(walk);
@@ -133,13 +135,21 @@ static void addresses_done(struct bh_walk *walk)
         finish_with(walk, BH_DNS_TEMPFAIL, BH_STR("the name servers have no address"));
 }
 
+/* An answer was taken: goes on unless more are to come. `walk` may be gone afterwards. */
+static void answered(struct lookup *lookup)
+{
+    struct bh_walk *walk = lookup->walk;
+
+    lookup->answered = true;
+    if (--walk->pending == 0 && !walk->starting)
+        walk->next(walk);
+}
+
 static void on_address(struct lookup *lookup, uint16_t type, const struct bh_dns_answer *answer)
 {
-    lookup->query = NULL;
     for (size_t i = 0; answer->status == BH_DNS_FOUND && i < answer->count; i++)
         add_server(lookup->walk, lookup->host, type, answer->records[i].rdata);
-    lookup->walk->pending--;
-    addresses_done(lookup->walk);
+    answered(lookup);
 }
 
 static void on_a(void *ctx, const struct bh_dns_answer *answer)
@@ -152,35 +162,47 @@ static void on_aaaa(void *ctx, const struct bh_dns_answer *answer)
     on_address(ctx, BH_DNS_AAAA, answer);
 }
 
-/* False: nothing was asked and `done` is not called. */
-static bool look_up(struct bh_walk *walk, bh_str name, uint16_t type, bh_dns_done *done)
+/* Between begin_lookups and end_lookups: the walk lives, whatever is answered at once. */
+static void begin_lookups(struct bh_walk *walk, void (*next)(struct bh_walk *walk))
 {
+    walk->next = next;
+    walk->starting++;
+}
+
+static void end_lookups(struct bh_walk *walk)
+{
+    walk->starting--;
+    if (!walk->pending && !walk->starting)
+        walk->next(walk);
+}
+
+static void look_up(struct bh_walk *walk, bh_str name, uint16_t type, bh_dns_done *done)
+{
+    struct bh_resolver *resolver = walk->walker->resolver;
     struct lookup *lookup = bh_arena_alloc(walk->arena, sizeof(*lookup));
     struct bh_dns_query *query = NULL;
 
     if (!lookup)
-        return false;
-    *lookup = (struct lookup){walk->lookups, walk, name, NULL};
+        return;
+    *lookup = (struct lookup){.next = walk->lookups, .walk = walk, .host = name};
     walk->lookups = lookup;
     walk->pending++;
-    if (walk->walker->resolver->ops->lookup(walk->walker->resolver, name, type, done, lookup, &query) == BH_OK) {
-        /* answers come from the loop (behalf/unbound_resolver.h), so the walk is still here */
+    if (resolver->ops->lookup(resolver, name, type, done, lookup, &query)) {
+        lookup->answered = true;
+        walk->pending--;
+    } else if (!lookup->answered) {
         lookup->query = query;
-        return true;
     }
-    walk->pending--;
-    return false;
 }
 
 static void find_addresses(struct bh_walk *walk)
 {
-    walk->starting = true;
+    begin_lookups(walk, addresses_done);
     for (size_t i = 0; i < walk->host_count; i++) {
-        (void)look_up(walk, walk->hosts[i], BH_DNS_A, on_a);
-        (void)look_up(walk, walk->hosts[i], BH_DNS_AAAA, on_aaaa);
+        look_up(walk, walk->hosts[i], BH_DNS_A, on_a);
+        look_up(walk, walk->hosts[i], BH_DNS_AAAA, on_aaaa);
     }
-    walk->starting = false;
-    addresses_done(walk);
+    end_lookups(walk);
 }
 
 static void add_host(struct bh_walk *walk, bh_str wire)
@@ -368,7 +390,7 @@ static void on_one_of_all(void *ctx, bh_err err, const struct bh_dns_message *me
 
 static void ask_all(struct bh_walk *walk)
 {
-    walk->starting = true;
+    walk->starting++;
     for (size_t i = 0; i < walk->server_count; i++) {
         struct server *server = &walk->servers[i];
 
@@ -379,7 +401,7 @@ static void ask_all(struct bh_walk *walk)
         else
             set_failure(server, BH_E_IO);
     }
-    walk->starting = false;
+    walk->starting--;
     if (!walk->pending)
         finish(walk, BH_OK);
 }
@@ -469,20 +491,24 @@ static void probe_next(struct bh_walk *walk)
 
 /* ---- the beginning ---- */
 
+static void servers_known(struct bh_walk *walk)
+{
+    if (walk->host_count)
+        find_addresses(walk);
+    else
+        finish_with(walk, walk->status, walk->why.n ? walk->why : BH_STR("no name servers are known"));
+}
+
 static void on_ns(void *ctx, const struct bh_dns_answer *answer)
 {
     struct lookup *lookup = ctx;
     struct bh_walk *walk = lookup->walk;
 
-    lookup->query = NULL;
-    walk->pending--;
     for (size_t i = 0; answer->status == BH_DNS_FOUND && i < answer->count; i++)
         add_host(walk, answer->records[i].rdata);
-    if (walk->host_count)
-        find_addresses(walk);
-    else
-        finish_with(walk, answer->status == BH_DNS_FOUND ? BH_DNS_TEMPFAIL : answer->status,
-                    answer->why.n ? answer->why : BH_STR("no name servers are known"));
+    walk->status = answer->status == BH_DNS_FOUND ? BH_DNS_TEMPFAIL : answer->status;
+    walk->why = bh_arena_dup(walk->arena, answer->why);
+    answered(lookup);
 }
 
 static bh_err new_walk(struct bh_walker *walker, bh_str name, uint16_t type, bh_walk_done *done, void *ctx,
@@ -493,7 +519,12 @@ static bh_err new_walk(struct bh_walker *walker, bh_str name, uint16_t type, bh_
 
     if (!walk)
         return BH_E_NOMEM;
-    *walk = (struct bh_walk){.walker = walker, .type = type, .done = done, .ctx = ctx};
+    *walk = (struct bh_walk){.walker = walker,
+                             .type = type,
+                             .status = BH_DNS_TEMPFAIL,
+                             .why = BH_STR("the resolver takes no more questions"),
+                             .done = done,
+                             .ctx = ctx};
     walk->arena = bh_arena_new(ARENA_BYTES);
     if (walk->arena)
         walk->name_text = bh_str_lower(walk->arena, name);
@@ -519,12 +550,21 @@ bh_err bh_walk_start(struct bh_walker *walker, bh_str name, uint16_t type, bh_wa
         return err;
     start = walker->suffixes->ops->registrable(walker->suffixes, walk->name_text);
     walk->zone = start.n ? start : walk->name_text;
-    if (!look_up(walk, walk->zone, BH_DNS_NS, on_ns))
-        finish_with(walk, BH_DNS_TEMPFAIL, BH_STR("the resolver takes no more questions"));
+    begin_lookups(walk, servers_known);
+    look_up(walk, walk->zone, BH_DNS_NS, on_ns);
+    end_lookups(walk);
     return BH_OK;
 }
 
 /* ---- the resolver's own view ---- */
+
+static void world_known(struct bh_walk *walk)
+{
+    if (walk->server_count)
+        finish(walk, BH_OK);
+    else
+        finish_with(walk, walk->status, walk->why);
+}
 
 static void on_world(void *ctx, const struct bh_dns_answer *answer)
 {
@@ -533,7 +573,6 @@ static void on_world(void *ctx, const struct bh_dns_answer *answer)
     struct bh_buf rdatas = bh_buf_make(1 << 18);
     struct server *server = &walk->servers[0];
 
-    lookup->query = NULL;
     for (size_t i = 0; i < answer->count && i < RDATAS_MAX; i++)
         bh_rec_dns_rdata_put(&rdatas, &(struct bh_rec_dns_rdata){answer->records[i].rdata});
     *server = (struct server){.walk = walk, .answered = true};
@@ -546,7 +585,7 @@ static void on_world(void *ctx, const struct bh_dns_answer *answer)
                                                    .why = bh_arena_dup(walk->arena, answer->why)};
     walk->server_count = 1;
     bh_buf_free(&rdatas);
-    finish(walk, BH_OK);
+    answered(lookup);
 }
 
 bh_err bh_walk_resolver(struct bh_walker *walker, bh_str name, uint16_t type, bh_walk_done *done, void *ctx)
@@ -557,7 +596,8 @@ bh_err bh_walk_resolver(struct bh_walker *walker, bh_str name, uint16_t type, bh
     if (err)
         return err;
     walk->zone = BH_STR("");
-    if (!look_up(walk, walk->name_text, type, on_world))
-        finish_with(walk, BH_DNS_TEMPFAIL, BH_STR("the resolver takes no more questions"));
+    begin_lookups(walk, world_known);
+    look_up(walk, walk->name_text, type, on_world);
+    end_lookups(walk);
     return BH_OK;
 }
