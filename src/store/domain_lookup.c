@@ -71,7 +71,9 @@ bh_err bh_domains_for_from(struct bh_store *store, int64_t customer, bh_str from
     bh_err err = BH_OK;
     bh_str at = from;
 
-    for (int i = 0; !err && i < ANCESTORS_MAX && at.n && list.count < max; i++, at = parent_of(at))
+    /* a name of one label is nobody's to open */
+    for (int i = 0; !err && i < ANCESTORS_MAX && bh_str_find(at, '.') < at.n && list.count < max;
+         i++, at = parent_of(at))
         err = bh_store_rows(store, &from_find, BH_WITH(BH_INT(customer), BH_TEXT(at), BH_INT(i == 0), BH_INT(max)),
                             false, take_id, &list);
     if (!err)

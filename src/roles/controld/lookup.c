@@ -68,6 +68,7 @@ void bh_lookup_bounce_domain(struct bh_controld *core, struct bh_arena *arena, c
 struct gathered {
     struct bh_controld *core;
     struct bh_arena *arena;
+    bool with_keys;
     struct bh_send_domain domains[CANDIDATES_MAX];
     struct bh_domain_view views[CANDIDATES_MAX];
     size_t count;
@@ -100,7 +101,8 @@ static bh_err gather_one(struct gathered *gathered, int64_t id)
     struct bh_domain_view *view = &gathered->views[gathered->count];
     struct policies policies = {gathered->arena, NULL, 0};
     struct bh_planned_identity planned;
-    bh_err err = bh_controld_view(gathered->core, gathered->arena, id, true, view);
+    bh_err err = gathered->with_keys ? bh_controld_view(gathered->core, gathered->arena, id, true, view)
+                                     : bh_domain_by_id(gathered->core->store, gathered->arena, id, &view->domain);
 
     policies.list = bh_arena_array(gathered->arena, POLICIES_MAX, sizeof(*policies.list));
     if (!err && !policies.list)
@@ -229,7 +231,7 @@ void bh_lookup_identity(struct bh_controld *core, struct bh_arena *arena, const 
                                                 .enhanced = BH_STR("4.3.0"),
                                                 .reason = BH_STR("cannot look up the sending domain")};
     if (gathered) {
-        *gathered = (struct gathered){.core = core, .arena = arena};
+        *gathered = (struct gathered){.core = core, .arena = arena, .with_keys = true};
         err = decide(gathered, ask->customer_id, bh_str_lower(arena, ask->from_domain), BH_AT_DEPARTURE, &identity);
     }
     if (err || identity.rule == BH_IDENTITY_NOMEM)
