@@ -188,14 +188,15 @@ static int ask(struct bh_cli *cli, const struct dns_options *o, const struct bh_
     static const struct bh_dns_answer_options options = {.udp_max = BH_DNS_UDP_SAFE_MAX};
     struct bh_buf query = bh_buf_make(BH_DNS_MESSAGE_MAX), response = bh_buf_make(BH_DNS_MESSAGE_MAX + 1);
     char *room = bh_buf_reserve(&response, BH_DNS_MESSAGE_MAX);
+    struct bh_dns_client client = {.transport = o->tcp ? BH_DNS_TCP : BH_DNS_UDP};
     struct bh_dns_outcome outcome;
     int status;
 
     if (!room ||
         bh_dns_query_write(&query, 0, 0, bh_dns_name_view(name), type, BH_DNS_UDP_SAFE_MAX, o->dnssec) != BH_OK)
         return bh_cli_fail("dns", "out of memory");
-    bh_buf_commit(&response, bh_dns_answer(zones, &options, o->tcp ? BH_DNS_TCP : BH_DNS_UDP, bh_buf_view(&query), room,
-                                           BH_DNS_MESSAGE_MAX, &outcome));
+    bh_buf_commit(&response,
+                  bh_dns_answer(zones, &options, &client, bh_buf_view(&query), room, BH_DNS_MESSAGE_MAX, &outcome));
     status = print_response(cli, bh_buf_view(&response));
     bh_buf_free(&query);
     bh_buf_free(&response);

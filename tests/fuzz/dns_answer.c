@@ -33,14 +33,16 @@ static void check_response(bh_str query, bh_str response, size_t limit, const st
 
 static void ask(const struct bh_dns_zones *zones, bh_str query, enum bh_dns_transport transport)
 {
-    static const struct bh_dns_answer_options options = {.udp_max = 1232};
+    static const struct bh_dns_cookie_secrets secrets = {.secret = {"secret"}, .count = 1};
+    static const struct bh_dns_answer_options options = {.udp_max = 1232, .cookies = &secrets};
+    struct bh_dns_client client = {.transport = transport, .address = BH_STR("\x7f\0\0\1")};
     size_t cap = transport == BH_DNS_UDP ? 1232 : BH_DNS_MESSAGE_MAX;
     struct bh_dns_outcome outcome;
     char *out = malloc(cap);
     size_t n;
 
     CHECK(out);
-    n = bh_dns_answer(zones, &options, transport, query, out, cap, &outcome);
+    n = bh_dns_answer(zones, &options, &client, query, out, cap, &outcome);
     if (n)
         check_response(query, (bh_str){out, n}, cap, &outcome);
     else

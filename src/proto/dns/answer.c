@@ -246,8 +246,10 @@ static bh_str answer_name(struct bh_dns_respond *respond, bh_str name)
 
     bh_dns_name_hashes(name, bh_dns_zones_seed(respond->zones), &hashes);
     zone = zone_for(respond, name, &hashes);
-    if (respond->chain == 0)
+    if (respond->chain == 0) {
         respond->outcome->zone = zone;
+        respond->outcome->name_hash = hashes.hash[0];
+    }
     if (!zone) { /* outside of all our zones: the client goes on alone */
         respond->rcode = respond->chain ? BH_DNS_RCODE_NOERROR : BH_DNS_RCODE_REFUSED;
         return none;
@@ -281,17 +283,23 @@ static void answer_question(struct bh_dns_respond *respond)
 /* ---- the frame ---- */
 
 /* The rcode that a query gets before its name is looked at; NOERROR: go on. */
-static unsigned check_query(const struct bh_dns_message *query, bh_err parsed, enum bh_dns_transport transport)
+static unsigned check_query(const struct bh_dns_respond *respond, bh_err parsed)
 {
+    const struct bh_dns_message *query = &respond->query;
+
     if (bh_dns_message_opcode(query) != BH_DNS_OPCODE_QUERY)
         return BH_DNS_RCODE_NOTIMP;
-    if (parsed || query->counts[BH_DNS_QUESTION] != 1)
+    if (parsed || respond->outcome->cookie == BH_DNS_COOKIE_MALFORMED)
         return BH_DNS_RCODE_FORMERR;
     if (query->edns.present && query->edns.version > 0)
         return BH_DNS_RCODE_BADVERS;
+    if (query->counts[BH_DNS_QUESTION] == 0 && respond->options_n)
+        return BH_DNS_RCODE_NOERROR; /* only a cookie is wanted (RFC 7873 5.4) */
+    if (query->counts[BH_DNS_QUESTION] != 1)
+        return BH_DNS_RCODE_FORMERR;
     if (query->klass != BH_DNS_CLASS_IN && query->klass != BH_DNS_CLASS_ANY)
         return BH_DNS_RCODE_REFUSED;
-    if (query->type == BH_DNS_AXFR && transport == BH_DNS_UDP) /* RFC 5936 4.2 */
+    if (query->type == BH_DNS_AXFR && respond->client->transport == BH_DNS_UDP) /* RFC 5936 4.2 */
         return BH_DNS_RCODE_NOTIMP;
     if (query->type == BH_DNS_AXFR || query->type == BH_DNS_IXFR)
         return BH_DNS_RCODE_REFUSED;
@@ -300,17 +308,40 @@ static unsigned check_query(const struct bh_dns_message *query, bh_err parsed, e
     return BH_DNS_RCODE_NOERROR;
 }
 
-static size_t response_limit(const struct bh_dns_respond *respond, enum bh_dns_transport transport, size_t cap)
+/* The client's cookie and our answer to it. */
+static void take_cookie(struct bh_dns_respond *respond)
+{
+    const struct bh_dns_cookie_secrets *secrets = respond->options->cookies;
+    bh_str option = bh_dns_edns_option(&respond->query.edns, BH_DNS_OPTION_COOKIE);
+    enum bh_dns_cookie_state state;
+
+    if (!secrets || !secrets->count || !option.p)
+        return;
+    state = bh_dns_cookie_check(secrets, option, respond->client->address, respond->client->now_s,
+                                respond->options_out + 4);
+    respond->outcome->cookie = state;
+    if (state != BH_DNS_COOKIE_UNKNOWN && state != BH_DNS_COOKIE_VALID)
+        return;
+    memcpy(respond->options_out, "\0\x0a\0\x18", 4);
+    respond->options_n = sizeof respond->options_out;
+}
+
+static size_t opt_bytes(const struct bh_dns_respond *respond)
+{
+    return respond->query.edns.present ? BH_DNS_OPT_BYTES + respond->options_n : 0;
+}
+
+static size_t response_limit(const struct bh_dns_respond *respond, size_t cap)
 {
     size_t limit = BH_DNS_UDP_PLAIN_MAX;
 
-    if (transport == BH_DNS_TCP)
+    if (respond->client->transport == BH_DNS_TCP)
         limit = BH_DNS_MESSAGE_MAX;
     else if (respond->query.edns.present && respond->query.edns.udp_size > limit)
         limit = respond->query.edns.udp_size < respond->options->udp_max ? respond->query.edns.udp_size
                                                                          : respond->options->udp_max;
     limit = limit < cap ? limit : cap;
-    return limit - (respond->query.edns.present ? BH_DNS_OPT_BYTES : 0);
+    return limit - opt_bytes(respond);
 }
 
 /* The question goes back as it came, letter case included; not where it could not be read. */
@@ -330,9 +361,9 @@ static size_t finish(struct bh_dns_respond *respond, const struct bh_dns_writer_
         respond->flags |= BH_DNS_TC;
     }
     if (query->edns.present) {
-        respond->writer.max += BH_DNS_OPT_BYTES;
+        respond->writer.max += opt_bytes(respond);
         bh_dns_writer_opt(&respond->writer, respond->options->udp_max, respond->rcode, query->edns.dnssec_ok,
-                          (bh_str){NULL, 0});
+                          (bh_str){(const char *)respond->options_out, respond->options_n});
     }
     respond->outcome->rcode = respond->rcode;
     respond->outcome->truncated = respond->truncated;
@@ -354,7 +385,7 @@ static enum bh_dns_special special_of(const struct bh_dns_message *query, bh_err
 }
 
 size_t bh_dns_answer(const struct bh_dns_zones *zones, const struct bh_dns_answer_options *options,
-                     enum bh_dns_transport transport, bh_str query, void *out, size_t cap,
+                     const struct bh_dns_client *client, bh_str query, void *out, size_t cap,
                      struct bh_dns_outcome *ret_outcome)
 {
     struct bh_dns_respond respond;
@@ -369,12 +400,14 @@ size_t bh_dns_answer(const struct bh_dns_zones *zones, const struct bh_dns_answe
         return 0;
     }
     ret_outcome->special = special_of(&respond.query, parsed);
-    bh_dns_respond_begin(&respond, zones, options, ret_outcome);
-    bh_dns_writer_begin(&respond.writer, out, response_limit(&respond, transport, cap));
+    bh_dns_respond_begin(&respond, zones, options, client, ret_outcome);
+    if (!parsed)
+        take_cookie(&respond);
+    bh_dns_writer_begin(&respond.writer, out, response_limit(&respond, cap));
     echo_question(&respond, parsed);
     empty = bh_dns_writer_mark(&respond.writer);
-    respond.rcode = check_query(&respond.query, parsed, transport);
-    if (respond.rcode == BH_DNS_RCODE_NOERROR)
+    respond.rcode = check_query(&respond, parsed);
+    if (respond.rcode == BH_DNS_RCODE_NOERROR && respond.query.counts[BH_DNS_QUESTION])
         answer_question(&respond);
     else
         ret_outcome->class = respond.rcode == BH_DNS_RCODE_REFUSED ? BH_DNS_OUTCOME_REFUSED : BH_DNS_OUTCOME_ERROR;

@@ -7,6 +7,7 @@
 #ifndef BH_PROTO_DNS_ANSWER_H
 #define BH_PROTO_DNS_ANSWER_H
 
+#include "cookie.h"
 #include "message.h"
 #include "zone.h"
 
@@ -14,9 +15,17 @@ enum { BH_DNS_CHAIN_MAX = 20 /* CNAMEs followed for one query */ };
 
 enum bh_dns_transport { BH_DNS_UDP, BH_DNS_TCP };
 
+/* Who asks, how and when. */
+struct bh_dns_client {
+    enum bh_dns_transport transport;
+    uint32_t now_s;
+    bh_str address; /* 4 or 16 bytes; empty where it is unknown: no cookies then */
+};
+
 struct bh_dns_answer_options {
     uint16_t udp_max; /* never a larger response over UDP; also our advertised size. 512-4096 */
     bool minimal;     /* leave the optional additional section out */
+    const struct bh_dns_cookie_secrets *cookies; /* NULL: off */
 };
 
 /* What a query came to, for statistics and rate limiting. */
@@ -46,13 +55,15 @@ struct bh_dns_outcome {
     enum bh_dns_special special;
     unsigned rcode;
     bool truncated;
+    enum bh_dns_cookie_state cookie;
+    uint32_t name_hash;             /* of the question's name, letter case aside; 0 when it was not looked up */
     const struct bh_dns_zone *zone; /* of the question's name, or NULL */
 };
 
-/* Answers `query` into out[cap], cap >= 512 (UDP) or 65535 (TCP). Returns the size of the response; 0 when none must
- * be sent (too short to have a header, or itself a response). `zones` is only read. */
+/* Answers `query` of `client` into out[cap], cap >= 512 (UDP) or 65535 (TCP). Returns the size of the response; 0 when
+ * none must be sent (too short to have a header, or itself a response). `zones` is only read. */
 size_t bh_dns_answer(const struct bh_dns_zones *zones, const struct bh_dns_answer_options *options,
-                     enum bh_dns_transport transport, bh_str query, void *out, size_t cap,
+                     const struct bh_dns_client *client, bh_str query, void *out, size_t cap,
                      struct bh_dns_outcome *ret_outcome);
 
 #endif

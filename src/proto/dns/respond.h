@@ -18,7 +18,10 @@ struct bh_dns_want {
 struct bh_dns_respond {
     const struct bh_dns_zones *zones;
     const struct bh_dns_answer_options *options;
+    const struct bh_dns_client *client;
     struct bh_dns_outcome *outcome;
+    unsigned char options_out[4 + BH_DNS_COOKIE_BYTES]; /* of our OPT */
+    size_t options_n;
     uint16_t flags;
     unsigned rcode;
     bool dnssec;
@@ -33,11 +36,14 @@ struct bh_dns_respond {
 };
 
 static inline void bh_dns_respond_begin(struct bh_dns_respond *respond, const struct bh_dns_zones *zones,
-                                        const struct bh_dns_answer_options *options, struct bh_dns_outcome *outcome)
+                                        const struct bh_dns_answer_options *options, const struct bh_dns_client *client,
+                                        struct bh_dns_outcome *outcome)
 {
     respond->zones = zones;
     respond->options = options;
+    respond->client = client;
     respond->outcome = outcome;
+    respond->options_n = 0;
     respond->flags = 0;
     respond->rcode = 0;
     respond->truncated = false;

@@ -9,26 +9,28 @@
 
 #include "base/random.h"
 #include "io/loop.h"
-#include "proto/dns/answer.h"
+#include "proto/dns/rate.h"
 #include "proto/dns/tsig.h"
 #include <sys/socket.h>
 
 struct bh_dns_server;
 
 struct bh_dns_server_options {
-    struct bh_dns_answer_options answer;
-    unsigned tcp_max;         /* connections at once */
-    unsigned tcp_per_address; /* of these from one address */
+    struct bh_dns_answer_options answer; /* its cookies are the server's: bh_dns_server_cookies */
+    unsigned rate_per_s;                 /* equal responses over UDP to one network; 0: no limit */
+    unsigned tcp_max;                    /* connections at once */
+    unsigned tcp_per_address;            /* of these from one address */
     int64_t tcp_idle_ms;
 };
 
-/* udp_max 1232, 1000 connections, 50 an address, 10 s idle. */
+/* udp_max 1232, no rate limit, 1000 connections, 50 an address, 10 s idle. */
 struct bh_dns_server_options bh_dns_server_defaults(void);
 
 struct bh_dns_server_stats {
     uint64_t udp_queries, tcp_queries;
     uint64_t outcomes[BH_DNS_OUTCOMES];
     uint64_t truncated;
+    uint64_t slipped, limited;      /* by the rate limit: answered with TC, not answered */
     uint64_t udp_lost;              /* responses that the kernel did not take */
     uint64_t transfers;             /* begun */
     uint64_t notifies, notify_lost; /* sent, repetitions included; never confirmed */
@@ -57,6 +59,10 @@ BH_MUST bh_err bh_dns_server_add_secondary(struct bh_dns_server *server, const s
 /* Tells all secondaries that the zone has changed, and again with growing intervals until each has confirmed. Nothing
  * when it is under way already. BH_E_NOMEM, BH_E_LIMIT. */
 BH_MUST bh_err bh_dns_server_notify(struct bh_dns_server *server, bh_str apex);
+
+/* Secrets of cookies, the newest first; all servers of a name need the same. A server makes up one of its own at start.
+ * Who shows a valid cookie is not rate-limited. */
+void bh_dns_server_cookies(struct bh_dns_server *server, const struct bh_dns_cookie_secrets *secrets);
 
 const struct bh_dns_server_stats *bh_dns_server_stats(const struct bh_dns_server *server);
 

@@ -7,6 +7,8 @@
 #include "zones_in.h"
 #include <stdlib.h>
 
+enum { RATE_PER_S = 1000 /* equal responses to one network over UDP */ };
+
 struct dnsd {
     struct bh_dns_follower follower;
     struct bh_dns_server *server;
@@ -20,6 +22,7 @@ static bh_err start(struct bh_role *role)
 
     if (!dnsd)
         return BH_E_NOMEM;
+    options.rate_per_s = RATE_PER_S;
     role->state = dnsd;
     bh_random_fill(&bh_random_os, &seed, sizeof seed);
     dnsd->server = bh_dns_server_new(role->loop, &options, &bh_random_os);
@@ -85,10 +88,38 @@ static bh_err handle_commit(struct bh_role *role, struct bh_peer *peer, const st
     return BH_PEER_SEND(peer, ZONES_SERVED, message->id, zones_commit, &commit);
 }
 
+/* keyd's ring of cookie secrets, newest last; ours is newest first. Until it comes the server's own secret serves. */
+static bh_err handle_subkeys(struct bh_role *role, bh_str body)
+{
+    struct dnsd *dnsd = role->state;
+    struct bh_dns_cookie_secrets secrets = {0};
+    struct bh_msg_subkeys message;
+    struct bh_rec_subkey subkey;
+    bh_err err = bh_msg_subkeys_get(body, &message);
+    struct bh_cur list;
+
+    if (err || !bh_str_eq(message.purpose, BH_STR("cookie")))
+        return err;
+    list = bh_cur_make(message.keys);
+    while ((err = bh_rec_subkey_next(&list, &subkey)) == BH_MORE) {
+        if (subkey.key.n < BH_DNS_COOKIE_SECRET_BYTES)
+            return BH_E_SYNTAX;
+        memmove(secrets.secret[1], secrets.secret[0], sizeof secrets.secret - sizeof secrets.secret[0]);
+        memcpy(secrets.secret[0], subkey.key.p, BH_DNS_COOKIE_SECRET_BYTES);
+        secrets.count += secrets.count < BH_DNS_COOKIE_SECRETS_MAX;
+    }
+    if (err == BH_DONE && secrets.count)
+        bh_dns_server_cookies(dnsd->server, &secrets);
+    bh_wipe(&secrets, sizeof secrets);
+    return err == BH_DONE ? BH_OK : err;
+}
+
 static bh_err handle_message(struct bh_role *role, struct bh_peer *peer, struct bh_ipc_message *message)
 {
+    if (peer->kind == BH_ROLE_KEYD && message->type == BH_MSG_SUBKEYS)
+        return handle_subkeys(role, message->body);
     if (peer->kind != BH_ROLE_CONTROLD)
-        return peer->kind == BH_ROLE_KEYD ? BH_OK : BH_E_DENIED;
+        return BH_E_DENIED;
     switch (message->type) {
     case BH_MSG_ZONE:
         return handle_zone(role, message->body);

@@ -61,6 +61,7 @@ static size_t answer_signed(struct bh_dns_server *server, enum bh_dns_transport 
                             const struct bh_dns_message *query, struct bh_dns_tsig *tsig, void *out, size_t cap,
                             struct bh_dns_stream **ret_stream)
 {
+    struct bh_dns_client client = {.transport = transport};
     unsigned char plain[BH_DNS_MESSAGE_MAX];
     struct bh_dns_outcome outcome;
     size_t n;
@@ -68,7 +69,7 @@ static size_t answer_signed(struct bh_dns_server *server, enum bh_dns_transport 
     if (is_transfer(query) && (transport == BH_DNS_TCP || query->type == BH_DNS_IXFR))
         return start_transfer(server, transport, query, tsig, out, cap, ret_stream);
     n = bh_dns_tsig_strip(query, plain);
-    n = bh_dns_answer(server->zones, &server->options.answer, transport, (bh_str){(char *)plain, n}, out,
+    n = bh_dns_answer(server->zones, &server->options.answer, &client, (bh_str){(char *)plain, n}, out,
                       cap - BH_DNS_TSIG_ROOM, &outcome);
     return n ? bh_dns_tsig_sign(tsig, now_s(server), out, n, cap) : 0;
 }

@@ -27,6 +27,8 @@ struct bh_dns_server {
     struct bh_map addresses; /* connections per client address */
     struct bh_timer sweep;
     char *scratch; /* one TCP response */
+    struct bh_dns_cookie_secrets cookies;
+    struct bh_dns_rate *rate; /* or NULL */
     struct bh_dns_tsig_key keys[BH_DNS_KEYS_MAX];
     size_t key_count;
     struct sockaddr_storage secondaries[BH_DNS_SECONDARIES_MAX];

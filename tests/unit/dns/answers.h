@@ -54,6 +54,7 @@ static inline void check_answer_sized(const struct bh_dns_zones *zones, const ch
                                       uint16_t udp_size, bool dnssec, const char *expected)
 {
     static const struct bh_dns_answer_options options = {.udp_max = 1232};
+    static const struct bh_dns_client client = {.transport = BH_DNS_UDP};
     struct bh_buf query = bh_buf_make(1000), text = bh_buf_make(100000);
     struct bh_dns_name wire = name_of(name);
     struct bh_dns_outcome outcome;
@@ -63,7 +64,7 @@ static inline void check_answer_sized(const struct bh_dns_zones *zones, const ch
 
     assert_ok(bh_dns_type_parse(bh_str_c(type), &number));
     assert_ok(bh_dns_query_write(&query, 7, 0, bh_dns_name_view(&wire), number, udp_size, dnssec));
-    n = bh_dns_answer(zones, &options, BH_DNS_UDP, bh_buf_view(&query), out, sizeof out, &outcome);
+    n = bh_dns_answer(zones, &options, &client, bh_buf_view(&query), out, sizeof out, &outcome);
     assert_true(n <= (udp_size > 512 ? udp_size : 512) && n <= 1232);
     assert_memory_equal(out + 12, query.p + 12, wire.n); /* the question, letter case included */
     print_response(&text, (bh_str){(char *)out, n});

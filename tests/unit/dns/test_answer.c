@@ -139,10 +139,11 @@ static void test_sizes(void **state)
 static int raw_rcode(const struct bh_dns_zones *zones, const char *bytes, size_t n)
 {
     static const struct bh_dns_answer_options options = {.udp_max = 1232};
+    static const struct bh_dns_client client = {.transport = BH_DNS_UDP};
     struct bh_dns_message message;
     struct bh_dns_outcome outcome;
     unsigned char out[512];
-    size_t size = bh_dns_answer(zones, &options, BH_DNS_UDP, (bh_str){bytes, n}, out, sizeof out, &outcome);
+    size_t size = bh_dns_answer(zones, &options, &client, (bh_str){bytes, n}, out, sizeof out, &outcome);
 
     if (size == 0)
         return -1;

@@ -55,6 +55,7 @@ static struct bh_dns_zones *make_signed(unsigned *count)
 static void check_nsec(const struct bh_dns_zones *zones, const char *name, const char *type, const char *expected)
 {
     static const struct bh_dns_answer_options options = {.udp_max = 1232};
+    static const struct bh_dns_client client = {.transport = BH_DNS_UDP};
     struct bh_buf query = bh_buf_make(1000), rdata = bh_buf_make(1000), text = bh_buf_make(10000);
     struct bh_dns_name wire = name_of(name);
     struct bh_dns_rr_iter iter = {0};
@@ -67,7 +68,7 @@ static void check_nsec(const struct bh_dns_zones *zones, const char *name, const
 
     assert_ok(bh_dns_type_parse(bh_str_c(type), &number));
     assert_ok(bh_dns_query_write(&query, 7, 0, bh_dns_name_view(&wire), number, 1232, true));
-    n = bh_dns_answer(zones, &options, BH_DNS_UDP, bh_buf_view(&query), out, sizeof out, &outcome);
+    n = bh_dns_answer(zones, &options, &client, bh_buf_view(&query), out, sizeof out, &outcome);
     assert_ok(bh_dns_message_parse((bh_str){(char *)out, n}, &message));
     while (bh_dns_message_next(&message, &iter, &rr) == BH_MORE) {
         if (rr.type != BH_DNS_NSEC)
