@@ -1,8 +1,22 @@
 /* dns_message.c: any bytes as a DNS message: parse it, read every record, and print what was read. */
 #include "proto/dns/message.h"
+#include "proto/dns/tsig.h"
 #include <stdlib.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/* A signed message with whatever key it names. */
+static void check_tsig(const struct bh_dns_message *message)
+{
+    static const struct bh_dns_tsig_key key = {
+        .name = {.n = 3, .wire = {1, 'k', 0}}, .secret = "secret", .secret_n = 6};
+    unsigned char out[2048] = {0};
+    struct bh_dns_tsig tsig;
+
+    if (bh_dns_tsig_check(message, &key, 1, 1000, &tsig) == BH_E_DENIED &&
+        bh_dns_tsig_sign(&tsig, 1000, out, BH_DNS_HEADER_BYTES, sizeof out) == 0)
+        abort();
+}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -13,6 +27,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     if (bh_dns_message_parse((bh_str){(const char *)data, size}, &message) == BH_OK) {
         (void)bh_dns_edns_option(&message.edns, 10);
+        if (message.tsig_at)
+            check_tsig(&message);
         while (bh_dns_message_next(&message, &iter, &rr) == BH_MORE) {
             bh_buf_clear(&rdata);
             bh_buf_clear(&text);
