@@ -11,15 +11,17 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-static const char parents[] =
-    "$ORIGIN customer.example.\n$TTL 60\n"
-    "@ SOA ns1 host 1 3600 600 86400 60\n@ NS ns1\nns1 A 127.0.0.1\n"
-    "s1._domainkey TXT \"v=DKIM1; p=MIIB\"\n"
-    "bounce CNAME t.bounce.on.esp.example.\n"
-    "email NS t.ns1.on.esp.example.\nemail NS t.ns2.on.esp.example.\n"
-    "deep NS ns.deep\nns.deep A 127.0.0.2\n"
-    "lame NS ns.lame\nns.lame A 127.0.0.2\n"
-    "big TXT ( \"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\" )\n";
+/* six strings of 240 bytes: more than fits a UDP answer */
+#define TEN(x) x x x x x x x x x x
+#define BIG "\"" TEN(TEN("aa") "bbbb") "\" "
+static const char parents[] = "$ORIGIN customer.example.\n$TTL 60\n"
+                              "@ SOA ns1 host 1 3600 600 86400 60\n@ NS ns1\nns1 A 127.0.0.1\n"
+                              "s1._domainkey TXT \"v=DKIM1; p=MIIB\"\n"
+                              "bounce CNAME t.bounce.on.esp.example.\n"
+                              "email NS t.ns1.on.esp.example.\nemail NS t.ns2.on.esp.example.\n"
+                              "deep NS ns.deep\nns.deep A 127.0.0.2\n"
+                              "lame NS ns.lame\nns.lame A 127.0.0.2\n"
+                              "big TXT " BIG BIG BIG BIG BIG BIG "\n";
 /* its own SOA cannot make it the parent's zone */
 static const char deep[] = "$ORIGIN deep.customer.example.\n$TTL 60\n"
                            "@ SOA ns host 1 3600 600 86400 60\n@ NS ns\nns A 127.0.0.2\nx TXT \"here\"\n";
@@ -161,6 +163,16 @@ static void test_what_is_there(void **state)
     assert_int_equal(w->status, BH_DNS_FOUND);
 }
 
+static void test_a_large_answer_comes_by_tcp(void **state)
+{
+    struct world *w = *state;
+
+    walk(w, "big.customer.example", BH_DNS_TXT);
+    assert_int_equal(w->status, BH_DNS_FOUND);
+    assert_int_equal(bh_dns_server_stats(w->servers[0])->truncated, 1);
+    assert_int_equal(bh_dns_server_stats(w->servers[0])->tcp_queries, 1);
+}
+
 static void test_what_is_not_there(void **state)
 {
     struct world *w = *state;
@@ -242,6 +254,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_what_is_there, open_world, close_world),
+        cmocka_unit_test_setup_teardown(test_a_large_answer_comes_by_tcp, open_world, close_world),
         cmocka_unit_test_setup_teardown(test_what_is_not_there, open_world, close_world),
         cmocka_unit_test_setup_teardown(test_the_cut_is_the_parents, open_world, close_world),
         cmocka_unit_test_setup_teardown(test_down_a_delegation, open_world, close_world),
