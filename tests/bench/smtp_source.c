@@ -153,6 +153,8 @@ static void write_message(struct session *s)
         bytes_printf(out, "%016" PRIx64, random_next(&random));
     bytes_add(out, "\r\n", 2);
     used = out->n - before;
+    if (used < options.size && run.filler[used] == '\n') /* not into the middle of a line end */
+        used++;
     if (used < options.size)
         bytes_add(out, run.filler + used, options.size - used);
     bytes_add(out, ".\r\n", 3);

@@ -69,11 +69,11 @@ def by_msmtp(raw, server, user, password, mail_from, recipients, ca):
 
 
 def by_curl(raw, server, user, password, mail_from, recipients, ca):
-    """curl's smtps: it stuffs dots and sends the bytes of the file."""
+    """curl's smtps: it stuffs dots and sends the bytes of the file; only --verbose shows the server's words."""
     with tempfile.NamedTemporaryFile() as file:
         file.write(raw)
         file.flush()
-        command = ["curl", "--silent", "--show-error", "--max-time", "30", "--url", "smtps://%s:%d" % server[:2], "--cacert",
+        command = ["curl", "--silent", "--verbose", "--max-time", "30", "--url", "smtps://%s:%d" % server[:2], "--cacert",
                    str(ca), "--user", "%s:%s" % (user, password), "--mail-from", mail_from, "--upload-file", file.name]
         for recipient in recipients:
             command += ["--mail-rcpt", recipient]

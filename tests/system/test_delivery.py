@@ -74,7 +74,8 @@ def deliver_and_judge(world, customer, client, paths):
                   if (complaint := complaint_about(received, customer))]
     print("%s by %s: %d delivered, %d refused" % (customer.approach, client, len(arrived), len(refused)))
     for path, text in refused.items():
-        print("  refused %s/%s: %s" % (path.parent.name, path.name, text.strip().split("\n")[-1][:200]))
+        said = re.search(r"\b5\d\d[^\n]*", text)
+        print("  refused %s/%s: %s" % (path.parent.name, path.name, said.group(0)[:200] if said else text))
     assert set(arrived) == set(sent)
     assert not complaints, "\n".join(complaints)
 
