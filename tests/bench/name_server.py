@@ -4,7 +4,7 @@
 usage: name_server.py [--behalf PATH] [--seconds N] [--zones N]
 
 The queries are a mix over delegated zones as behalf makes them: addresses, a 400-byte DKIM key, MX, empty non-terminals,
-names that do not exist, wildcards, out of zone. Use a release build. Prints a table; ends 77 without Knot or dnsperf."""
+names that do not exist, wildcards, out of zone; then the same of signed zones with the DO bit. Use a release build. Prints a table; ends 77 without Knot or dnsperf."""
 
 import argparse
 import os
@@ -60,10 +60,10 @@ def rss_kib(pid):
         return int(re.search(r"VmRSS:\s+(\d+)", file.read()).group(1))
 
 
-def measure(server, queries, seconds):
+def measure(server, queries, seconds, options):
     before = cpu_seconds(server.process.pid)
     out = subprocess.run(["dnsperf", "-s", "127.0.0.1", "-p", str(server.port), "-d", queries, "-l", str(seconds), "-c", "4",
-                          "-T", "1", "-e", "-Q", "60000"], capture_output=True, text=True, check=True).stdout
+                          "-T", "1", "-e", "-Q", "60000", *options], capture_output=True, text=True, check=True).stdout
     done = int(re.search(r"Queries completed:\s+(\d+)", out).group(1))
     lost = int(re.search(r"Queries lost:\s+(\d+)", out).group(1))
     rate = float(re.search(r"Queries per second:\s+([\d.]+)", out).group(1))
@@ -72,11 +72,24 @@ def measure(server, queries, seconds):
     return micro
 
 
-def compare(arguments, directory, log):
-    zones = [Delegated(i) for i in range(500)]
+def sign(arguments, directory, zones):
+    subprocess.run(["openssl", "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out",
+                    f"{directory}/key.pem"], check=True, capture_output=True)
+    for zone in zones:
+        path = f"{directory}/{zone.apex}zone"
+        done = subprocess.run([arguments.behalf, "dns", "sign", "--zone", path, "--key", f"{directory}/key.pem"],
+                              check=True, capture_output=True).stdout
+        with open(path, "wb") as file:
+            file.write(done)
+
+
+def compare(arguments, directory, log, count, signed):
+    zones = [Delegated(i) for i in range(count)]
     for zone in zones:
         with open(f"{directory}/{zone.apex}zone", "w") as file:
             file.write(zone.text())
+    if signed:
+        sign(arguments, directory, zones)
     queries = [query for zone in zones for query in zone.queries()]
     random.Random(1).shuffle(queries)
     with open(f"{directory}/queries", "w") as file:
@@ -90,9 +103,10 @@ def compare(arguments, directory, log):
         results = {}
         for turn in range(2):
             for server in servers:
-                results.setdefault(server.name, []).append(measure(server, f"{directory}/queries", arguments.seconds))
+                results.setdefault(server.name, []).append(measure(server, f"{directory}/queries", arguments.seconds,
+                                                               ["-D"] if signed else []))
         ratio = min(results["behalf"]) / min(results["knot"])
-        print(f"CPU per query, behalf / knot: {ratio:.2f}")
+        print(f"CPU per query{', signed' if signed else ''}, behalf / knot: {ratio:.2f}")
     finally:
         for server in servers:
             server.stop()
@@ -135,7 +149,7 @@ def main():
         print("SKIPPED: needs knot and dnsperf")
         return 77
     with tempfile.TemporaryDirectory() as directory, open(f"{directory}/log", "w") as log:
-        status = compare(arguments, directory, log)
+        status = compare(arguments, directory, log, 500, False) or compare(arguments, directory, log, 100, True)
         if arguments.zones:
             load(arguments, directory, log)
     return status
