@@ -24,6 +24,7 @@
     X("Checking", "verify", bh_cli_verify, "judge a message as a receiver does")                                       \
     X("Checking", "dkim", bh_cli_dkim, "sign, verify, make keys (RFC 6376)")                                           \
     X("Checking", "arc", bh_cli_arc, "verify and seal chains of forwarders (RFC 8617)")                                \
+    X("Checking", "bounce", bh_cli_bounce, "read a bounce or complaint, judge an SMTP reply")                           \
     X("Checking", "dns", bh_cli_dns, "answer from zone files, or serve them")                                          \
     /* end */
 /* clang-format on */
