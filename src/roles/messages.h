@@ -348,10 +348,11 @@ enum bh_delivery_verdict { BH_DELIVERED = 1, BH_DEFERRED = 2, BH_BOUNCED = 3 };
     F(str, public_record) /* "v=DKIM1; k=rsa; p=…" */                                                                \
     F(str, why)
 
-/* A whole zone, replacing the one of that name. It is served after ZONES_COMMIT; dnsd answers ZONES_SERVED with the
- * same version when it does. */
+/* A whole zone, replacing the one of that name, in one message or several that follow each other. It is served after
+ * ZONES_COMMIT; dnsd answers ZONES_SERVED with the same version when it does. */
 #define BH_FIELDS_zone(F)                                                                                              \
     F(str, name)                                                                                                       \
+    F(u8, more)     /* 1: the next message has more of this zone */                                                    \
     F(str, records) /* list of zone_record; SOA included */
 #define BH_FIELDS_zone_remove(F) F(str, name)
 #define BH_FIELDS_zones_commit(F)                                                                                      \

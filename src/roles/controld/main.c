@@ -13,6 +13,7 @@ enum {
     DNS_TIMEOUT_MS = 60 * 1000,
     QUEUE_TIMEOUT_MS = 30 * 1000,
     INLINE_BODY_MAX = 64 * 1024,
+    ZONE_PART_BYTES = 256 * 1024,
     LOOKUP_ARENA_BYTES = 4 << 20
 };
 
@@ -272,17 +273,31 @@ static bh_err submit(void *ctx, const struct bh_msg_submit *message, int fd, bh_
 
 /* ---- zones and versions ---- */
 
+static bh_err put_part(struct bh_peer *peer, const struct bh_zone *zone, struct bh_buf *records, bool more)
+{
+    struct bh_msg_zone message = {zone->apex, more, bh_buf_view(records)};
+    bh_err err = bh_buf_err(records);
+
+    if (!err)
+        err = BH_PEER_SEND(peer, ZONE, 0, zone, &message);
+    bh_buf_clear(records);
+    return err;
+}
+
+/* A large zone goes in parts, each well below what a message may hold. */
 static void put_zone(struct bh_peer *peer, const struct bh_zone *zone)
 {
     struct bh_buf records = bh_buf_make(BH_IPC_BODY_MAX);
-    bh_err err;
+    bh_err err = BH_OK;
 
-    for (size_t i = 0; i < zone->count; i++)
+    for (size_t i = 0; i < zone->count && !err; i++) {
         bh_rec_zone_record_put(&records, &(struct bh_rec_zone_record){zone->records[i].owner, zone->records[i].type,
                                                                       zone->records[i].ttl_s, zone->records[i].rdata});
-    err = bh_buf_err(&records);
+        if (records.n >= ZONE_PART_BYTES)
+            err = put_part(peer, zone, &records, true);
+    }
     if (!err)
-        err = BH_PEER_SEND(peer, ZONE, 0, zone, (&(struct bh_msg_zone){zone->apex, bh_buf_view(&records)}));
+        err = put_part(peer, zone, &records, false);
     if (err)
         bh_log_line(&peer->role->log, BH_LOG_ERROR, "cannot push a zone", BH_KV("zone", zone->apex),
                     BH_KV("why", bh_str_c(bh_err_text(err))));

@@ -11,6 +11,7 @@ enum { RATE_PER_S = 1000 /* equal responses to one network over UDP */ };
 
 struct dnsd {
     struct bh_dns_follower follower;
+    struct bh_zones_in zones_in;
     struct bh_dns_server *server;
 };
 
@@ -56,7 +57,7 @@ static bh_err handle_zone(struct bh_role *role, bh_str body)
     bh_err err = bh_msg_zone_get(body, &message);
 
     if (!err)
-        err = bh_zones_in_put(&dnsd->follower, &message, &error);
+        err = bh_zones_in_put(&dnsd->zones_in, &dnsd->follower, &message, &error);
     if (!err || !error.why)
         return err;
     log_bad_zone(role, message.name, &error);
@@ -137,8 +138,10 @@ static void peer_down(struct bh_role *role, struct bh_peer *peer)
 {
     struct dnsd *dnsd = role->state;
 
-    if (peer->kind == BH_ROLE_CONTROLD)
-        bh_dns_follower_abort(&dnsd->follower);
+    if (peer->kind != BH_ROLE_CONTROLD)
+        return;
+    bh_dns_follower_abort(&dnsd->follower);
+    dnsd->zones_in = (struct bh_zones_in){0};
 }
 
 static void stop(struct bh_role *role)

@@ -39,27 +39,43 @@ static bh_err add_records(struct bh_dns_zone_builder *builder, bh_str records, s
     return err == BH_DONE ? BH_OK : err;
 }
 
-bh_err bh_zones_in_put(struct bh_dns_follower *follower, const struct bh_msg_zone *message,
-                       struct bh_dns_zone_error *ret_error)
+static bh_err finish(struct bh_dns_follower *follower, struct bh_dns_zone_error *ret_error)
 {
     struct bh_dns_zone *zone = NULL;
-    struct bh_dns_name apex, at;
+    struct bh_dns_name at;
     const char *why = NULL;
     bh_str owner;
-    bh_err err = read_name(message->name, &apex);
+    bh_err err = bh_dns_zone_builder_finish(follower->builder, &zone, &why, &owner);
 
-    if (err)
-        return err;
-    bh_dns_zone_builder_begin(follower->builder, bh_dns_name_view(&apex));
-    err = add_records(follower->builder, message->records, ret_error);
-    if (err)
-        return err;
-    err = bh_dns_zone_builder_finish(follower->builder, &zone, &why, &owner);
     if (err == BH_E_INVALID) {
         bh_dns_name_set(&at, owner);
         return fail(ret_error, err, why, &at);
     }
     return err ? err : bh_dns_follower_put(follower, zone);
+}
+
+bh_err bh_zones_in_put(struct bh_zones_in *in, struct bh_dns_follower *follower, const struct bh_msg_zone *message,
+                       struct bh_dns_zone_error *ret_error)
+{
+    struct bh_dns_name apex;
+    bh_err err = read_name(message->name, &apex);
+
+    if (!err && in->open && !bh_dns_name_eq(bh_dns_name_view(&apex), bh_dns_name_view(&in->apex)))
+        err = BH_E_SYNTAX;
+    if (err)
+        return err;
+    if (!in->open) {
+        bh_dns_zone_builder_begin(follower->builder, bh_dns_name_view(&apex));
+        *in = (struct bh_zones_in){.apex = apex};
+    }
+    in->open = message->more != 0;
+    if (in->skip)
+        return BH_OK;
+    err = add_records(follower->builder, message->records, ret_error);
+    in->skip = err != BH_OK;
+    if (err || in->open)
+        return err;
+    return finish(follower, ret_error);
 }
 
 bh_err bh_zones_in_remove(struct bh_dns_follower *follower, bh_str name)

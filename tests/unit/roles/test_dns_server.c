@@ -46,7 +46,7 @@ static void put_zone(struct bh_dns_follower *follower, const char *name, uint32_
     bh_rec_zone_record_put(&records,
                            &(struct bh_rec_zone_record){BH_STR("www.a.test"), BH_DNS_A, 60, BH_STR("\x7f\0\0\1")});
     message.records = bh_buf_view(&records);
-    assert_ok(bh_zones_in_put(follower, &message, &error));
+    assert_ok(bh_zones_in_put(&(struct bh_zones_in){0}, follower, &message, &error));
     bh_buf_free(&records);
     bh_buf_free(&rdata);
 }
@@ -196,25 +196,64 @@ static void test_zones_in(void **state)
 {
     struct bh_dns_follower follower;
     struct bh_dns_zone_error error = {0};
+    struct bh_zones_in in = {0};
     struct bh_msg_zone bad = {.name = BH_STR("a.test")};
 
     assert_ok(bh_dns_follower_init(&follower, 1));
     put_zone(&follower, "A.test", 1);
     assert_ok(bh_dns_follower_commit(&follower, true));
-    assert_int_equal(bh_zones_in_put(&follower, &bad, &error), BH_E_INVALID); /* no SOA */
+    assert_int_equal(bh_zones_in_put(&in, &follower, &bad, &error), BH_E_INVALID); /* no SOA */
     assert_string_equal(error.why, "no SOA at the apex");
     bad.records = BH_STR("\0\0\0\1");
-    assert_int_equal(bh_zones_in_put(&follower, &bad, &error), BH_E_TRUNCATED);
+    assert_int_equal(bh_zones_in_put(&in, &follower, &bad, &error), BH_E_TRUNCATED);
     assert_ok(bh_zones_in_remove(&follower, BH_STR("\1a\4test\0"))); /* wire form is understood as well */
     assert_ok(bh_dns_follower_commit(&follower, false));
     assert_int_equal(bh_dns_zones_count(follower.zones), 0);
     bh_dns_follower_free(&follower);
 }
 
+static void put_part(struct bh_zones_in *in, struct bh_dns_follower *follower, const char *zone, bool more,
+                     bh_str owner, uint16_t type, const char *rdata_text, bh_err expected)
+{
+    struct bh_buf rdata = bh_buf_make(1000), records = bh_buf_make(1000);
+    struct bh_dns_zone_error error = {0};
+    struct bh_msg_zone message = {.name = bh_str_c(zone), .more = more};
+
+    assert_ok(bh_dns_rdata_parse_text(type, bh_str_c(rdata_text), NULL, &rdata));
+    bh_rec_zone_record_put(&records, &(struct bh_rec_zone_record){owner, type, 60, bh_buf_view(&rdata)});
+    message.records = bh_buf_view(&records);
+    assert_int_equal(bh_zones_in_put(in, follower, &message, &error), expected);
+    bh_buf_free(&rdata);
+    bh_buf_free(&records);
+}
+
+static void test_zones_in_parts(void **state)
+{
+    struct bh_zones_in in = {0};
+    struct bh_dns_follower follower;
+
+    (void)state;
+    assert_ok(bh_dns_follower_init(&follower, 1));
+    put_part(&in, &follower, "a.test", true, BH_STR("a.test"), BH_DNS_SOA, "ns.a.test. h.a.test. 1 2 3 4 5", BH_OK);
+    put_part(&in, &follower, "a.test", true, BH_STR("a.test"), BH_DNS_NS, "ns.a.test.", BH_OK);
+    put_part(&in, &follower, "a.test", false, BH_STR("ns.a.test"), BH_DNS_A, "192.0.2.1", BH_OK);
+    assert_ok(bh_dns_follower_commit(&follower, true));
+    assert_int_equal(bh_dns_zones_count(follower.zones), 1);
+    /* a part that is refused takes its zone along, and no other */
+    put_part(&in, &follower, "b.test", true, BH_STR("elsewhere.test"), BH_DNS_A, "192.0.2.1", BH_E_INVALID);
+    put_part(&in, &follower, "b.test", false, BH_STR("b.test"), BH_DNS_NS, "ns.a.test.", BH_OK);
+    put_part(&in, &follower, "c.test", true, BH_STR("c.test"), BH_DNS_SOA, "ns.a.test. h.a.test. 1 2 3 4 5", BH_OK);
+    put_part(&in, &follower, "d.test", false, BH_STR("d.test"), BH_DNS_NS, "ns.a.test.", BH_E_SYNTAX);
+    assert_ok(bh_dns_follower_commit(&follower, false));
+    assert_int_equal(bh_dns_zones_count(follower.zones), 1);
+    bh_dns_follower_free(&follower);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_udp), cmocka_unit_test(test_tcp_in_pieces),
-                                       cmocka_unit_test(test_tcp_limits), cmocka_unit_test(test_zones_in)};
+                                       cmocka_unit_test(test_tcp_limits), cmocka_unit_test(test_zones_in),
+                                       cmocka_unit_test(test_zones_in_parts)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
