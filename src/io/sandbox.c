@@ -8,6 +8,7 @@
 #include <linux/filter.h>
 #include <linux/landlock.h>
 #include <linux/seccomp.h>
+#include <stddef.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -30,6 +31,23 @@
 #define ACCESS_OF_FILES                                                                                                \
     (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_EXECUTE | ACCESS_TRUNCATE |     \
      ACCESS_IOCTL_DEV)
+
+/* The kernel's struct of version 6; shorter ones are asked for by their length. */
+struct ruleset_attr {
+    uint64_t handled_access_fs;
+    uint64_t handled_access_net; /* version 4 */
+    uint64_t scoped;             /* version 6 */
+};
+
+struct net_port_attr {
+    uint64_t allowed_access;
+    uint64_t port;
+};
+
+#define NET_BIND_TCP (1ULL << 0)
+#define NET_CONNECT_TCP (1ULL << 1)
+#define RULE_NET_PORT 2
+#define SCOPE_ALL 3ULL /* abstract unix sockets and signals stay inside */
 
 bh_err bh_sandbox_filter(bh_str program)
 {
@@ -87,28 +105,63 @@ static bh_err allow(int ruleset, uint64_t known, bh_str entry)
     return failed ? BH_E_IO : BH_OK;
 }
 
+static bool opens_tcp(bh_str entries)
+{
+    while (entries.n) {
+        bh_str entry = bh_str_cut(entries, '\0', &entries);
+
+        if (entry.n && entry.p[0] == 'n')
+            return true;
+    }
+    return false;
+}
+
+/* Without network: no TCP at all. With it: any peer, but no port of ours that others could connect to. */
+static int make_ruleset(int version, bool tcp)
+{
+    struct ruleset_attr attr = {.handled_access_fs = known_rights(version),
+                                .handled_access_net = NET_BIND_TCP | (tcp ? 0 : NET_CONNECT_TCP),
+                                .scoped = SCOPE_ALL};
+    struct net_port_attr ephemeral = {NET_BIND_TCP, 0};
+    size_t n = version >= 6 ? sizeof(attr) : version >= 4 ? offsetof(struct ruleset_attr, scoped) : sizeof(uint64_t);
+    int ruleset = (int)syscall(SYS_landlock_create_ruleset, &attr, n, 0);
+
+    if (ruleset >= 0 && version >= 4 && tcp &&
+        syscall(SYS_landlock_add_rule, ruleset, RULE_NET_PORT, &ephemeral, 0) != 0) {
+        (void)close(ruleset);
+        return -1;
+    }
+    return ruleset;
+}
+
+static bh_err add_entries(int ruleset, uint64_t known, bh_str entries)
+{
+    bh_err err = BH_OK;
+
+    while (entries.n && !err) {
+        bh_str entry = bh_str_cut(entries, '\0', &entries);
+
+        if (entry.n < 2 || (entry.p[0] != 'r' && entry.p[0] != 'w' && entry.p[0] != 'n'))
+            err = BH_E_SYNTAX;
+        else if (entry.p[0] != 'n')
+            err = allow(ruleset, known, entry);
+    }
+    return err;
+}
+
 bh_err bh_sandbox_paths(bh_str entries)
 {
-    int version = bh_sandbox_landlock_version();
-    struct landlock_ruleset_attr attr = {.handled_access_fs = known_rights(version)};
-    int ruleset;
-    bh_err err = BH_OK;
+    int version = bh_sandbox_landlock_version(), ruleset;
+    bh_err err;
 
     if (!version)
         return BH_OK;
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
         return BH_E_IO;
-    ruleset = (int)syscall(SYS_landlock_create_ruleset, &attr, sizeof(attr), 0);
+    ruleset = make_ruleset(version, opens_tcp(entries));
     if (ruleset < 0)
         return BH_E_IO;
-    while (entries.n && !err) {
-        bh_str entry = bh_str_cut(entries, '\0', &entries);
-
-        if (entry.n < 2 || (entry.p[0] != 'r' && entry.p[0] != 'w'))
-            err = BH_E_SYNTAX;
-        else
-            err = allow(ruleset, attr.handled_access_fs, entry);
-    }
+    err = add_entries(ruleset, known_rights(version), entries);
     if (!err && syscall(SYS_landlock_restrict_self, ruleset, 0) != 0)
         err = BH_E_IO;
     (void)close(ruleset);

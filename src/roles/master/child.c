@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/close_range.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -89,7 +90,7 @@ static bh_err send_start(struct bh_child *child)
 {
     const struct bh_role_rights *rights = bh_rights_of(child->kind);
     struct bh_buf filter = bh_buf_make(1 << 17), paths = bh_buf_make(1 << 16), body = bh_buf_make(BH_IPC_BODY_MAX);
-    bh_err err = bh_make_filter(rights, &filter);
+    bh_err err = bh_make_filter(rights, child->pid, &filter);
 
     bh_make_paths(child->master, rights, &paths);
     bh_msg_start_put(&body, &(struct bh_msg_start){.config = bh_buf_view(&child->master->config_bytes),
@@ -220,12 +221,24 @@ static int open_program(const struct bh_master *master, enum bh_role_kind kind)
     return fd;
 }
 
+/* Whatever stands on 0 (the terminal of the operator who starts behalf by hand), the role does not get it; nor what an
+ * inattentive parent of ours left open. `program` is closed by the exec. */
+static bool leave_descriptors_behind(void)
+{
+    int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+    if (null < 0 || dup2(null, STDIN_FILENO) < 0)
+        return false;
+    (void)close_range(MASTER_FD + 1, ~0U, CLOSE_RANGE_CLOEXEC);
+    return true;
+}
+
 /* In the child: only descriptors 0-3 survive, the uid is the role's, and a role outlives master for no longer than the
  * kernel takes to tell it. */
 __attribute__((noreturn)) static void become_role(const struct bh_child *child, int program, int fd, uid_t uid,
                                                   gid_t gid)
 {
-    char instance[32], name[32];
+    char instance[32], name[32], journal[] = "JOURNAL_STREAM=1";
     char *argv[] = {name, NULL};
     char *envp[] = {instance, NULL, NULL};
     sigset_t none;
@@ -233,7 +246,7 @@ __attribute__((noreturn)) static void become_role(const struct bh_child *child, 
     (void)snprintf(instance, sizeof(instance), "BEHALF_INSTANCE=%u", child->instance);
     (void)snprintf(name, sizeof(name), "behalf-%s", bh_role_name(child->kind));
     if (getenv("JOURNAL_STREAM"))
-        envp[1] = (char[]){"JOURNAL_STREAM=1"};
+        envp[1] = journal;
     (void)sigemptyset(&none);
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
     (void)signal(SIGPIPE, SIG_DFL);
@@ -246,7 +259,7 @@ __attribute__((noreturn)) static void become_role(const struct bh_child *child, 
     if (child->master->as_root &&
         (setgroups(0, NULL) != 0 || setresgid(gid, gid, gid) != 0 || setresuid(uid, uid, uid) != 0))
         _exit(126);
-    if (chdir("/") != 0)
+    if (chdir("/") != 0 || !leave_descriptors_behind())
         _exit(126);
     (void)prctl(PR_SET_PDEATHSIG, SIGTERM);
     (void)umask(077);

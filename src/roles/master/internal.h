@@ -11,11 +11,14 @@
 
 enum { BH_CHILDREN_MAX = 256 };
 
-/* What a role may do; confine.c turns it into a seccomp list and landlock paths. */
+/* What a role may do; filter.c turns it into a seccomp list, confine.c into landlock paths. */
 struct bh_role_rights {
     enum bh_role_kind kind;
-    bool opens_sockets; /* connect, bind */
-    bool opens_files;
+    bool talks;         /* on sockets to the world */
+    bool accepts;       /* connections of a listener that master bound */
+    bool opens_sockets; /* TCP and UDP: connect, bind */
+    bool opens_files;   /* to read; to write too in its directory */
+    bool syncs_files;   /* that others opened for it */
     bool threads;
     const char *directory; /* below state-dir, its own; NULL = none */
     unsigned drain_stage;  /* 0 is told to drain first */
@@ -90,8 +93,9 @@ bh_err bh_bind_control(struct bh_master *master);
 bh_err bh_make_directories(struct bh_master *master);
 /* The uid and gid of a role; 0 and 0 when not started as root. */
 bh_err bh_role_ids(const struct bh_master *master, enum bh_role_kind kind, uid_t *ret_uid, gid_t *ret_gid);
-/* The seccomp program of a role as bytes; empty in sanitizer builds. */
-bh_err bh_make_filter(const struct bh_role_rights *rights, struct bh_buf *out);
+/* filter.c: the seccomp program of a role as bytes, for the process `pid`; empty in sanitizer builds. */
+bh_err bh_make_filter(const struct bh_role_rights *rights, pid_t pid, struct bh_buf *out);
+/* For bh_sandbox_paths. */
 void bh_make_paths(const struct bh_master *master, const struct bh_role_rights *rights, struct bh_buf *out);
 /* What protection this start does without, for the start-up line; empty = none. */
 void bh_lost_protection(const struct bh_master *master, struct bh_buf *out);
