@@ -167,12 +167,23 @@ static bool is_success(enum bh_report_action action)
     return action == BH_ACTION_DELIVERED || action == BH_ACTION_RELAYED || action == BH_ACTION_EXPANDED;
 }
 
+/* Final-Recipient, unless it is no address that the world knows: "user@server". */
+static bh_str better_address(const struct bh_report_recipient *from)
+{
+    bh_str domain = bh_str_skip(from->final, bh_str_rfind(from->final, '@'));
+
+    if (from->final.n &&
+        (from->original.n == 0 || bh_str_find(domain, '.') < domain.n || bh_str_find(domain, '[') < domain.n))
+        return from->final;
+    return from->original;
+}
+
 static bh_err report_recipient(struct reading *reading, const struct bh_report_recipient *from,
                                const struct bh_map *hints, struct bh_bounce_recipient *r)
 {
     bh_str lower;
 
-    r->address = from->final.n ? from->final : from->original;
+    r->address = better_address(from);
     if (r->address.n == 0 && reading->hints.count) /* a file or a pipe is no address: the words may know one */
         r->address = reading->hints.items[0].address;
     r->original = bh_str_eq_ci(from->original, r->address) ? (bh_str){NULL, 0} : from->original;
@@ -314,6 +325,18 @@ static bh_err complaint(struct reading *reading)
     return complaint_recipients(reading);
 }
 
+/* A mail program asks for its user to be taken off a list: ARF has a type for that (RFC 5965 7.3), "opt-out". */
+static bh_err opt_out(struct reading *reading)
+{
+    struct bh_bounce *bounce = reading->bounce;
+
+    bounce->kind = BH_BOUNCE_COMPLAINT;
+    bounce->has_feedback = true;
+    bounce->feedback = (struct bh_feedback){.type = BH_STR("opt-out"), .incidents = 1};
+    reading->returned.to = reading->notice.from;
+    return complaint_recipients(reading);
+}
+
 /* ---- the whole ---- */
 
 static bh_err find_hints(struct reading *reading)
@@ -350,6 +373,8 @@ static bh_err decide(struct reading *reading)
 
     if (reading->notice.has_feedback || reading->parts.feedback || reading->returned.junk_mark)
         return complaint(reading);
+    if (reading->notice.unsubscribes)
+        return opt_out(reading);
     if (reading->report.count)
         return from_report(reading);
     err = decide_by_words(reading);

@@ -1,10 +1,12 @@
 /* classify.c: asking the rules. See classify.h. */
 #include "classify.h"
+#include "heuristics.h"
 #include "rules_internal.h"
 
 struct bh_classifier {
     const struct bh_bounce_rules *rules;
     struct bh_phrase_search *search[SECTION_COUNT];
+    char *masked; /* BH_REFUSAL_TEXT_MAX bytes */
 };
 
 struct bh_classifier *bh_classifier_new(struct bh_arena *arena, const struct bh_bounce_rules *rules)
@@ -14,6 +16,9 @@ struct bh_classifier *bh_classifier_new(struct bh_arena *arena, const struct bh_
     if (!classifier)
         return NULL;
     classifier->rules = rules;
+    classifier->masked = bh_arena_alloc(arena, BH_REFUSAL_TEXT_MAX);
+    if (!classifier->masked)
+        return NULL;
     for (size_t i = 0; i < SECTION_COUNT; i++) {
         classifier->search[i] = bh_phrase_search_new(arena, rules->phrases[i]);
         if (!classifier->search[i])
@@ -71,13 +76,33 @@ static bool conditions_hold(const struct bh_bounce_rules *rules, const struct ru
 
 /* ---- verdicts ---- */
 
+/* The text without addresses: "this-user-does-not-exist@a.example" says nothing. */
+static bh_str mask(struct bh_classifier *classifier, bh_str text)
+{
+    bh_str rest = bh_str_sub(text, 0, BH_REFUSAL_TEXT_MAX), before, address;
+    size_t n = 0;
+
+    while (rest.n) {
+        bh_str from = rest;
+        bool found = bh_next_address(&rest, &before, &address);
+        bh_str plain = found ? before : from;
+
+        if (plain.n)
+            memcpy(classifier->masked + n, plain.p, plain.n);
+        n += plain.n;
+        if (found)
+            classifier->masked[n++] = ',';
+    }
+    return bh_str_of(classifier->masked, n);
+}
+
 /* The first rule with a phrase that applies, or BH_NO_RULE. */
 static size_t decide_by_words(struct bh_classifier *classifier, const struct bh_refusal *refusal)
 {
     const struct bh_bounce_rules *rules = classifier->rules;
     size_t best = BH_NO_RULE, count;
-    const uint16_t *found = bh_phrase_search_run(classifier->search[SECTION_REFUSAL],
-                                                 bh_str_sub(refusal->text, 0, BH_REFUSAL_TEXT_MAX), &count);
+    const uint16_t *found =
+        bh_phrase_search_run(classifier->search[SECTION_REFUSAL], mask(classifier, refusal->text), &count);
 
     for (size_t i = 0; i < count; i++)
         if (found[i] < best && conditions_hold(rules, &rules->rules[found[i]], refusal))
@@ -98,6 +123,12 @@ static size_t decide_by_code(struct bh_classifier *classifier, const struct bh_r
     return BH_NO_RULE;
 }
 
+/* A 4yz reply says that the same may work later (RFC 5321 4.2.1), whatever its words. */
+static bool is_temporary(const struct bh_refusal *refusal)
+{
+    return refusal->code ? refusal->code / 100 == 4 : refusal->status.class == 4;
+}
+
 void bh_refusal_classify(struct bh_classifier *classifier, const struct bh_refusal *refusal,
                          struct bh_verdict *ret_verdict)
 {
@@ -112,6 +143,8 @@ void bh_refusal_classify(struct bh_classifier *classifier, const struct bh_refus
     if (rule != BH_NO_RULE) {
         ret_verdict->class = (enum bh_refusal_class)classifier->rules->rules[rule].class;
         ret_verdict->reason = classifier->rules->rules[rule].reason;
+        if (ret_verdict->class == BH_REFUSAL_HARD && is_temporary(refusal))
+            ret_verdict->class = BH_REFUSAL_SOFT;
     }
 }
 
@@ -123,7 +156,7 @@ bool bh_refusal_rule_applies(struct bh_classifier *classifier, const struct bh_r
 
     if (!rule->has_phrase)
         return conditions_hold(classifier->rules, rule, refusal);
-    found = bh_phrase_search_run(classifier->search[rule->section], refusal->text, &count);
+    found = bh_phrase_search_run(classifier->search[rule->section], mask(classifier, refusal->text), &count);
     for (size_t k = 0; k < count; k++)
         if (found[k] == i)
             return rule->section != SECTION_REFUSAL || conditions_hold(classifier->rules, rule, refusal);

@@ -83,6 +83,7 @@ bh_err bh_feedback_read(struct bh_arena *arena, bh_str text, struct bh_feedback 
         err = clean_mail_from(arena, f);
     if (incidents.n && bh_str_to_u64(incidents, UINT32_MAX, &f->incidents))
         f->incidents = 1;
+    f->source_ip = bh_str_trim(bh_str_cut(f->source_ip, ' ', &line)); /* some add a name in a comment */
     f->type = f->type.n ? bh_str_lower(arena, f->type) : BH_STR("abuse");
     f->is_failure_report = bh_str_starts(f->type, BH_STR("auth-failure"));
     return err || !f->type.p ? BH_E_NOMEM : BH_OK;

@@ -111,6 +111,8 @@ static bh_err read_field(struct bh_arena *arena, const struct bh_header_field *f
         notice->auto_replied = true;
     else if (name_is(field, "Return-Path") || name_is(field, "X-Envelope-From"))
         notice->null_path |= bh_str_eq(bh_str_trim(field->value), BH_STR("<>"));
+    else if (name_is(field, "X-Apple-Unsubscribe"))
+        notice->unsubscribes |= bh_str_eq_ci(bh_str_trim(field->value), BH_STR("true"));
     else if (name_is(field, "In-Reply-To") || name_is(field, "References"))
         notice->has_references |= bh_str_trim(field->value).n > 0;
     return BH_OK;
@@ -218,7 +220,7 @@ static bh_err take_part(struct gather *gather, const struct bh_part *part)
         return take_returned(gather, part);
     if (type_is(part, "text", "html"))
         return take_text(part, &gather->html);
-    if (type_is(part, "text", NULL))
+    if (type_is(part, "text", NULL) || type_is(part, "multipart", NULL)) /* a multipart without a boundary */
         return take_text(part, &gather->text);
     return BH_OK;
 }

@@ -33,7 +33,7 @@ struct bh_notice {
     bool auto_generated;  /* any other Auto-Submitted but no */
     bool bulk;            /* Precedence: bulk, junk, list */
     bool has_references;  /* In-Reply-To or References */
-    bool microsoft_junk;  /* X-HmXmrOriginalRecipient and its like in the returned header: Microsoft's JMRP */
+    bool unsubscribes;    /* a mail program wrote it to leave a list (RFC 2369 3.2) */
 };
 
 /* Reads `message`; everything is in the arena or points into the message. BH_E_NOMEM. */

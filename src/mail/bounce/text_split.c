@@ -32,10 +32,17 @@ static size_t indent_of(bh_str line)
     return n;
 }
 
+/* A bounce that somebody forwarded: its own header stands among the words. */
+static bool is_notifier(bh_str name, bh_str value)
+{
+    return bh_str_eq_ci(name, BH_STR("From")) && bh_str_search_ci(value, BH_STR("MAILER-DAEMON")) < value.n;
+}
+
 /* Reads the run of fields at the start of `text`; *ret_rest is what follows it. True where it is a message's header. */
 static bool header_run(bh_str text, bh_str *ret_rest)
 {
     size_t indent = indent_of(text), fields = 0, machine = 0, received = 0;
+    bool forwarded = false;
     bh_str line, rest = text;
 
     *ret_rest = text;
@@ -50,10 +57,13 @@ static bool header_run(bh_str text, bh_str *ret_rest)
         if (sign == SIGN_NONE || indent_of(line) < indent)
             break;
         fields++;
+        forwarded |= is_notifier(name, value);
         machine += sign == SIGN_MACHINE || sign == SIGN_RECEIVED;
         received += sign == SIGN_RECEIVED;
         *ret_rest = rest;
     }
+    if (forwarded)
+        return false;
     if (indent)
         return received && fields >= 3;
     return (received && fields >= 2) || (machine && fields >= 3);
