@@ -17,6 +17,7 @@ static struct smtpd *make_state(struct bh_role *role)
         return NULL;
     smtpd->role = role;
     smtpd->scratch = bh_arena_new(SCRATCH_MAX);
+    smtpd->dkim = bh_dkim_new(&(struct bh_dkim_config){.max_cached_keys = 1}); /* hashes bodies, checks nothing */
     smtpd->certificate_pem = bh_buf_make(PEM_MAX);
     smtpd->key_pem = bh_buf_make(PEM_MAX);
     bh_list_init(&smtpd->sessions);
@@ -25,7 +26,9 @@ static struct smtpd *make_state(struct bh_role *role)
     bh_cache_init(&smtpd->customers, role->map_seed, CACHE_MAX);
     bh_cache_init(&smtpd->may_send, role->map_seed, CACHE_MAX);
     bh_cache_init(&smtpd->bounce_domains, role->map_seed, CACHE_MAX);
-    if (!smtpd->scratch) {
+    if (!smtpd->scratch || !smtpd->dkim) {
+        bh_arena_free(smtpd->scratch);
+        bh_dkim_free(smtpd->dkim);
         free(smtpd);
         return NULL;
     }
@@ -234,6 +237,7 @@ static void stop(struct bh_role *role)
         bh_wipe(smtpd->ring_keys, RING_MAX * sizeof(*smtpd->ring_keys));
     free(smtpd->ring_keys);
     bh_arena_free(smtpd->scratch);
+    bh_dkim_free(smtpd->dkim);
     free(smtpd);
 }
 

@@ -204,6 +204,44 @@ void bh_message_judge_inbound(struct bh_message *message, struct bh_arena *arena
         *ret_verdict = (struct bh_check_verdict){.rule = BH_CHECK_OK};
 }
 
+/* What was written to the file, from `at` on. */
+static bh_err hash_file(const struct bh_message *message, uint64_t at, struct bh_dkim_body *body)
+{
+    char part[32 * 1024];
+
+    while (at < message->size) {
+        ssize_t n = pread(message->file, part, sizeof(part), (off_t)at);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return BH_E_IO;
+        bh_dkim_body_add(body, bh_str_of(part, (size_t)n));
+        at += (uint64_t)n;
+    }
+    return BH_OK;
+}
+
+bh_err bh_message_body_hash(const struct bh_message *message, struct bh_dkim *dkim,
+                            uint8_t ret_hash[BH_DKIM_HASH_BYTES])
+{
+    bh_str head = bh_buf_view(&message->head);
+    size_t at = bh_str_search(head, BH_STR("\r\n\r\n"));
+    struct bh_dkim_body *body = bh_dkim_body_new(dkim, BH_DKIM_RELAXED);
+    bh_err err = BH_OK;
+
+    if (!body)
+        return BH_E_NOMEM;
+    if (message->file >= 0)
+        err = at < head.n ? hash_file(message, at + 4, body) : BH_E_IO;
+    else
+        bh_dkim_body_add(body, bh_str_skip(head, at + 4));
+    if (!err)
+        err = bh_dkim_body_end(body, ret_hash, NULL);
+    bh_dkim_body_free(body);
+    return err;
+}
+
 const char *bh_message_protocol(const struct bh_smtp_server_facts *facts, bool smtputf8)
 {
     static const char *const names[2][2][2] = {{{"ESMTP", "ESMTPA"}, {"ESMTPS", "ESMTPSA"}},

@@ -8,6 +8,7 @@
 
 #include "mail/check.h"
 #include "proto/smtp/server.h"
+#include <behalf/dkim.h>
 
 enum {
     BH_MESSAGE_INLINE = 64 * 1024,
@@ -65,6 +66,10 @@ void bh_message_judge(struct bh_message *message, struct bh_arena *arena, size_t
 /* Judges what comes to ourselves on port 25: loops and what no text may hold, nothing else. */
 void bh_message_judge_inbound(struct bh_message *message, struct bh_arena *arena, size_t max_hops,
                               struct bh_check_verdict *ret_verdict);
+
+/* The hash of the relaxed body (RFC 6376 3.4.4), which every later signature needs: computed once, here. BH_E_IO. */
+BH_MUST bh_err bh_message_body_hash(const struct bh_message *message, struct bh_dkim *dkim,
+                                    uint8_t ret_hash[BH_DKIM_HASH_BYTES]);
 
 /* "ESMTPSA": RFC 3848, RFC 6531 4.3. */
 const char *bh_message_protocol(const struct bh_smtp_server_facts *facts, bool smtputf8);

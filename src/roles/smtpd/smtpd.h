@@ -44,6 +44,7 @@ struct smtpd {
     struct bh_verp_key *ring_keys;
     struct bh_verp_ring ring; /* empty until keyd gave it */
     struct bh_arena *scratch; /* reset after each use */
+    struct bh_dkim *dkim;     /* for body hashes */
     bool draining;
 };
 

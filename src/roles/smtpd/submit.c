@@ -5,6 +5,7 @@
  * Each "no" is a refusal before 250 with the reason and the fix; 250 means that queued has committed. Where queued does
  * not answer, 451: the client tries again. (If queued had committed just before it died, the message is then sent
  * twice: the client cannot know either.) */
+#include "queue/message_id.h"
 #include "smtpd.h"
 #include <stdio.h>
 
@@ -68,9 +69,11 @@ static void on_submitted(void *ctx, bh_err err, struct bh_ipc_message *message)
         session_refuse(session, reply.code >= 400 && reply.code < 600 ? reply.code : 451, enhanced, reply.reason,
                        BH_STR(""));
     } else {
-        char text[64];
-        int n = snprintf(text, sizeof(text), "Ok: queued as %llu", (unsigned long long)reply.message_id);
+        char id[BH_MESSAGE_ID_CHARS + 1], text[64];
+        int n;
 
+        bh_message_id_text(reply.message_id, id);
+        n = snprintf(text, sizeof(text), "Ok: queued as %s", id);
         bh_smtp_server_accept(session->server, bh_str_of(text, (size_t)n));
     }
     bh_message_reset(&session->message);
@@ -107,8 +110,12 @@ static void submit(struct session *session)
 {
     struct bh_smtp_server_facts facts = bh_smtp_server_facts(session->server);
     struct bh_msg_submit message = submission(session, &facts);
+    uint8_t hash[BH_DKIM_HASH_BYTES];
     struct bh_buf body = bh_buf_make(BH_IPC_BODY_MAX);
 
+    if (message.destination == BH_TO_WORLD &&
+        bh_message_body_hash(&session->message, session->smtpd->dkim, hash) == BH_OK)
+        message.body_hash = bh_str_of((const char *)hash, sizeof(hash));
     (void)bh_buf_reserve(&body, message.body.n + message.recipients.n + 2048); /* grows once */
     bh_msg_submit_put(&body, &message);
     if (bh_buf_err(&body))

@@ -527,7 +527,7 @@ static void test_trusted(void **state)
     EXPECT(&c, "RCPT TO:<c@d.example>\r\n", "250 2.1.5 Ok\r\n");
     EXPECT(&c, "RCPT TO:<postmaster>\r\n", "550 5.1.3 A recipient needs a domain\r\n");
     EXPECT(&c, "DATA\r\n", "354 End data with <CR><LF>.<CR><LF>\r\n");
-    EXPECT(&c, LETTER ".\r\n", "250 2.0.0 Ok: queued as 42\r\n");
+    EXPECT(&c, LETTER ".\r\n", "250 2.0.0 Ok: queued as msg_aaaaaaaaaaacu\r\n");
     expect_log(w, "customer ;may customer.example;submit c17 d9 k0 to0 8bit0 utf80 from=a@customer.example "
                   "dom=customer.example mf=x@y.z client=127.0.0.1 helo=me.test p=ESMTP rcpt=\"a b\"@Rcpt.Example "
                   "rcpt=c@d.example size=51 file=0;");
@@ -541,7 +541,7 @@ static void test_trusted(void **state)
     for (int i = 0; i < 10; i++)
         turn(w);
     EXPECT(&c, "",
-           "250 2.1.0 Ok\r\n250 2.1.5 Ok\r\n354 End data with <CR><LF>.<CR><LF>\r\n250 2.0.0 Ok: queued as 42\r\n"
+           "250 2.1.0 Ok\r\n250 2.1.5 Ok\r\n354 End data with <CR><LF>.<CR><LF>\r\n250 2.0.0 Ok: queued as msg_aaaaaaaaaaacu\r\n"
            "250 2.1.0 Ok\r\n250 2.1.5 Ok\r\n354 End data with <CR><LF>.<CR><LF>\r\n550-5.7.1 not your domain\r\n"
            "550 5.7.1 add it\r\n221 2.0.0 Bye\r\n");
     expect_log(w, "submit c17 d9 k0 to0 8bit1 utf81 from=\xc3\xb6@customer.example dom=customer.example mf= "
@@ -567,7 +567,7 @@ static void test_submission(void **state)
     EXPECT(&c, "MAIL FROM:<x@y.z>\r\n", "250 2.1.0 Ok\r\n");
     EXPECT(&c, "RCPT TO:<c@d.example>\r\n", "250 2.1.5 Ok\r\n");
     EXPECT(&c, "DATA\r\n", "354 End data with <CR><LF>.<CR><LF>\r\n");
-    EXPECT(&c, LETTER ".\r\n", "250 2.0.0 Ok: queued as 42\r\n");
+    EXPECT(&c, LETTER ".\r\n", "250 2.0.0 Ok: queued as msg_aaaaaaaaaaacu\r\n");
     expect_log(
         w, "login user;login user;may customer.example;submit c7 d9 k8 to0 8bit0 utf80 from=a@customer.example "
            "dom=customer.example mf=x@y.z client=127.0.0.1 helo=me.test p=ESMTPSA rcpt=c@d.example size=51 file=0;");
@@ -632,7 +632,7 @@ static void test_port25(void **state)
     (void)snprintf(line, sizeof(line), "RCPT TO:<%s@Bounce.Customer.Example>\r\n", local);
     expect_start(&c, line, "250 2.1.5 Ok\r\n");
     EXPECT(&c, "DATA\r\n", "354 End data with <CR><LF>.<CR><LF>\r\n");
-    EXPECT(&c, "odd header\r\n\r\nbounce\r\n.\r\n", "250 2.0.0 Ok: queued as 42\r\n");
+    EXPECT(&c, "odd header\r\n\r\nbounce\r\n.\r\n", "250 2.0.0 Ok: queued as msg_aaaaaaaaaaacu\r\n");
     local[20] = local[20] == 'a' ? 'b' : 'a';
     EXPECT(&c, "MAIL FROM:<>\r\n", "250 2.1.0 Ok\r\n");
     (void)snprintf(line, sizeof(line), "RCPT TO:<%s@bounce.customer.example>\r\n", local);
@@ -658,7 +658,7 @@ static void test_large(void **state)
     for (int i = 0; i < 30000; i++)
         bh_buf_printf(&text, "line %d of a message that goes to a file\r\n", i);
     put(&c, bh_buf_view(&text));
-    EXPECT(&c, ".\r\n", "250 2.0.0 Ok: queued as 42\r\n");
+    EXPECT(&c, ".\r\n", "250 2.0.0 Ok: queued as msg_aaaaaaaaaaacu\r\n");
     assert_int_equal(w->body.n, 0);
     assert_int_equal(lseek(w->body_file, 0, SEEK_END), text.n);
     map = mmap(NULL, text.n, PROT_READ, MAP_SHARED, w->body_file, 0);
@@ -723,7 +723,7 @@ static void test_peers_away(void **state)
     connect_fake(w, &w->queued, BH_ROLE_QUEUED);
     turn(w);
     expect_start(&c, "DATA\r\n", "354 ");
-    expect_start(&c, LETTER ".\r\n", "250 2.0.0 Ok: queued as 42");
+    expect_start(&c, LETTER ".\r\n", "250 2.0.0 Ok: queued as msg_aaaaaaaaaaacu");
     close_fake(&w->controld);
     turn(w);
     d = dial(w, TRUSTED);
@@ -751,7 +751,7 @@ static void test_limits_and_drain(void **state)
     expect_start(&c[0], "DATA\r\n", "354 ");
     (void)kill(w->pid, SIGTERM);
     expect_start(&c[1], "", "421 4.3.2 ");
-    expect_start(&c[0], LETTER ".\r\n", "250 2.0.0 Ok: queued as 42"); /* what was begun is finished */
+    expect_start(&c[0], LETTER ".\r\n", "250 2.0.0 Ok: queued as msg_aaaaaaaaaaacu"); /* what was begun is finished */
     for (int i = 0; i < 6; i++)
         hang_up(&c[i]);
 }
