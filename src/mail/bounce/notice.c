@@ -287,6 +287,20 @@ static bh_err finish(struct gather *gather)
     return err;
 }
 
+/* Some stores and scripts put empty lines before the header. */
+static bh_str skip_blank_lines(bh_str message)
+{
+    bh_str line, rest = message;
+
+    while (rest.n) {
+        line = bh_str_cut(rest, '\n', &rest);
+        if (bh_str_trim(line).n)
+            return message;
+        message = rest;
+    }
+    return message;
+}
+
 bh_err bh_notice_read(struct bh_arena *arena, bh_str message, struct bh_notice *ret_notice)
 {
     struct gather gather = {.arena = arena,
@@ -301,6 +315,7 @@ bh_err bh_notice_read(struct bh_arena *arena, bh_str message, struct bh_notice *
     *ret_notice = (struct bh_notice){0};
     if (bh_str_starts(message, BH_STR("From "))) /* a mailbox's separator line (RFC 4155) */
         (void)bh_str_cut(message, '\n', &message);
+    message = skip_blank_lines(message);
     err = read_header(arena, message, ret_notice);
     if (!err)
         err = take_parts(&gather, message);
