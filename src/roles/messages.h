@@ -333,7 +333,8 @@ enum bh_delivery_verdict { BH_DELIVERED = 1, BH_DEFERRED = 2, BH_BOUNCED = 3 };
     F(str, purpose) /* "bounce", "link", "cookie" */                                                                   \
     F(u32, period_s)                                                                                                   \
     F(str, keys) /* list of subkey */
-/* KEY_IMPORT carries one descriptor to a PEM or DER private key. The grant is of kind BH_GRANT_SEAL. */
+/* KEY_IMPORT carries one descriptor to a PEM or DER private key. Only controld is heard; being controld is the right, and
+ * the grant is empty. */
 #define BH_FIELDS_key_generate(F)                                                                                      \
     F(u8, algorithm)                                                                                                   \
     F(u32, customer_id)                                                                                                \

@@ -29,6 +29,7 @@ enum {
     KEYS_PER_THREAD = 4096,
     IMPORT_MAX = BH_JOB_OBJECT_MAX,
     TICK_MS = 60 * 1000,
+    ITEMS_MAX = 8,   /* in one SIGN */
     JOBS_MAX = 65536 /* waiting; a sender never has more than its connections */
 };
 
@@ -209,14 +210,14 @@ static bh_err handle_sign(struct connection *connection, const struct bh_ipc_mes
     struct bh_cur list;
     struct bh_job *jobs = NULL, **end = &jobs;
     struct bh_buf refused = bh_buf_make(1 << 16);
-    size_t count = 0;
+    size_t count = 0, items = 0;
     bh_err err = bh_msg_sign_get(message->body, &sign);
 
     if (err)
         return err;
     list = bh_cur_make(sign.items);
-    while ((err = bh_rec_sign_item_next(&list, &item)) == BH_MORE) {
-        struct bh_job *job = keyd->jobs_waiting < JOBS_MAX ? make_sign_job(keyd, &item) : NULL;
+    while ((err = bh_rec_sign_item_next(&list, &item)) == BH_MORE && ++items <= ITEMS_MAX) {
+        struct bh_job *job = keyd->jobs_waiting + count < JOBS_MAX ? make_sign_job(keyd, &item) : NULL;
 
         if (job && !job->refused) {
             job->connection = connection->number;
@@ -235,7 +236,7 @@ static bh_err handle_sign(struct connection *connection, const struct bh_ipc_mes
     if (refused.n)
         reply_signatures(connection, message->id, &refused);
     bh_buf_free(&refused);
-    return err == BH_DONE ? BH_OK : err;
+    return err == BH_DONE ? BH_OK : err == BH_MORE ? BH_E_LIMIT : err;
 }
 
 /* ---- keys ---- */
