@@ -1,8 +1,8 @@
 /* main.c: sender: SMTP out. The role's table of functions; the work is in the files that sender.h names. */
 #include "base/random.h"
+#include "roles/role_resolver.h"
 #include "sender.h"
 #include <stdlib.h>
-#include <unistd.h>
 
 enum { DRAIN_LIMIT_MS = 12 * 1000, DRAIN_STEP_MS = 100, SLOTS_MAX = 512 };
 
@@ -87,58 +87,6 @@ static bh_err on_message(struct bh_role *role, struct bh_peer *peer, struct bh_i
     return BH_E_SYNTAX;
 }
 
-/* ---- resolver ---- */
-
-static const char *keep_c(struct bh_arena *arena, bh_str text)
-{
-    return text.n ? bh_arena_dup(arena, text).p : NULL;
-}
-
-static const char *readable(const char *path)
-{
-    return path && access(path, R_OK) == 0 ? path : NULL;
-}
-
-static bh_err make_resolver(struct sender *sender)
-{
-    const struct bh_config *c = sender->role->config;
-    struct bh_arena *arena = bh_arena_new(1 << 20);
-    const char **forwards = arena ? bh_arena_array(arena, c->forward_count, sizeof(*forwards)) : NULL;
-    size_t stub_count = 0;
-    struct bh_unbound_stub *stubs = NULL;
-    struct bh_unbound_config config = {.mode = c->resolver_mode == BH_RESOLVE_FORWARD ? BH_UNBOUND_FORWARD
-                                                                                      : BH_UNBOUND_RECURSIVE,
-                                       .event_base = bh_loop_base(sender->role->loop)};
-    const char *why = "";
-    bh_err err;
-
-    for (size_t i = 0; i < c->stub_count; i++)
-        stub_count += c->stubs[i].address_count;
-    stubs = arena ? bh_arena_array(arena, stub_count, sizeof(*stubs)) : NULL;
-    if (!forwards || !stubs) {
-        bh_arena_free(arena);
-        return BH_E_NOMEM;
-    }
-    for (size_t i = 0; i < c->forward_count; i++)
-        forwards[i] = keep_c(arena, c->forwards[i]);
-    for (size_t i = 0; i < c->stub_count; i++)
-        for (size_t k = 0; k < c->stubs[i].address_count; k++)
-            stubs[config.stub_count++] = (struct bh_unbound_stub){keep_c(arena, c->stubs[i].zone),
-                                                                  keep_c(arena, c->stubs[i].addresses[k]), true};
-    config.forwards = forwards;
-    config.forward_count = c->forward_count;
-    config.stubs = stubs;
-    config.root_hints = readable(keep_c(arena, c->root_hints));
-    config.trust_anchor = readable(keep_c(arena, c->trust_anchor));
-    err = bh_unbound_resolver_new(&config, &sender->unbound, &why);
-    bh_arena_free(arena);
-    if (err)
-        bh_logf(&sender->role->log, BH_LOG_ERROR, "resolver: %s: %s", bh_err_text(err), why ? why : "");
-    else
-        sender->resolver = bh_unbound_resolver_base(sender->unbound);
-    return err;
-}
-
 /* ---- life ---- */
 
 static void drain_step(void *ctx)
@@ -183,7 +131,11 @@ static bh_err start(struct bh_role *role)
     err = bh_tls_client_new((bh_str){NULL, 0}, &sender->tls); /* opportunistic: there is nothing to verify against */
     if (!err)
         err = bh_timer_init(role->loop, &sender->drain_timer, drain_step, sender);
-    return err ? err : make_resolver(sender);
+    if (!err)
+        err = bh_role_resolver_new(role, &sender->unbound);
+    if (!err)
+        sender->resolver = bh_unbound_resolver_base(sender->unbound);
+    return err;
 }
 
 static void stop(struct bh_role *role)

@@ -1,12 +1,11 @@
 /* steward: background duties. For now it asks DNS for controld: what the authoritative servers of a name say (walk.h),
  * and what the world's resolver says. */
 #include "roles/role.h"
+#include "roles/role_resolver.h"
 #include "walk.h"
-#include <behalf/unbound_resolver.h>
 #include <stdlib.h>
-#include <unistd.h>
 
-enum { RUNNING_MAX = 4096, STUBS_MAX = 64 };
+enum { RUNNING_MAX = 4096 };
 
 struct steward {
     struct bh_psl *psl;
@@ -74,37 +73,6 @@ static bh_err on_message(struct bh_role *role, struct bh_peer *peer, struct bh_i
     return BH_E_DENIED;
 }
 
-/* ---- the resolver ---- */
-
-/* The configuration's texts are NUL-terminated: they were copied into its arena (behalf/arena.h). */
-static bh_err make_resolver(struct bh_role *role, struct steward *steward)
-{
-    const struct bh_config *c = role->config;
-    struct bh_unbound_stub stubs[STUBS_MAX];
-    const char *forwards[STUBS_MAX];
-    struct bh_unbound_config unbound = {.mode = c->forward_count ? BH_UNBOUND_FORWARD : BH_UNBOUND_RECURSIVE,
-                                        .forwards = forwards,
-                                        .stubs = stubs,
-                                        .event_base = bh_loop_base(role->loop)};
-    const char *why = NULL;
-    bh_err err;
-
-    for (size_t i = 0; i < c->forward_count && i < STUBS_MAX; i++)
-        forwards[unbound.forward_count++] = c->forwards[i].p;
-    for (size_t i = 0; i < c->stub_count; i++)
-        for (size_t k = 0; k < c->stubs[i].address_count && unbound.stub_count < STUBS_MAX; k++)
-            stubs[unbound.stub_count++] =
-                (struct bh_unbound_stub){c->stubs[i].zone.p, c->stubs[i].addresses[k].p, true};
-    if (c->root_hints.n && access(c->root_hints.p, R_OK) == 0)
-        unbound.root_hints = c->root_hints.p;
-    if (c->trust_anchor.n && access(c->trust_anchor.p, R_OK) == 0)
-        unbound.trust_anchor = c->trust_anchor.p;
-    err = bh_unbound_resolver_new(&unbound, &steward->unbound, &why);
-    if (err)
-        bh_logf(&role->log, BH_LOG_ERROR, "cannot make the resolver: %s", why ? why : bh_err_text(err));
-    return err;
-}
-
 /* ---- life ---- */
 
 static void stop(struct bh_role *role)
@@ -129,7 +97,7 @@ static bh_err start(struct bh_role *role)
     bh_list_init(&steward->walker.walks);
     err = bh_psl_new(NULL, &steward->psl);
     if (!err)
-        err = make_resolver(role, steward);
+        err = bh_role_resolver_new(role, &steward->unbound);
     if (err) {
         stop(role);
         return err;
