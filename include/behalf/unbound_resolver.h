@@ -39,6 +39,9 @@ struct bh_unbound_config {
     const char *root_hints;   /* file, NULL = those built in */
     const char *trust_anchor; /* file with DS or DNSKEY of the root; NULL = nothing is validated */
     struct event_base *event_base;
+    int64_t query_max_ms; /* a question without an answer for so long ends as BH_DNS_TEMPFAIL; 0 = when libunbound gives
+                           * up, which takes up to half a minute where a server is dead. As long as no question
+                           * got any answer, those behind the first that was late wait a second at most. */
 };
 
 struct bh_unbound_resolver;

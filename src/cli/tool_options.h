@@ -35,7 +35,8 @@ bool bh_tool_open(const char *noun, const struct bh_tool_options *options, struc
 void bh_tool_close(struct bh_tool *tool);
 struct bh_resolver *bh_tool_resolver(struct bh_tool *tool);
 bh_time_ms bh_tool_now(const struct bh_tool *tool);
-/* Lets the resolver work until *done is true (a completion callback sets it). False when the resolver broke down. */
+/* Lets the resolver work until *done is true (a completion callback sets it), 20 seconds at most. False when it is not:
+ * the caller ends its check as one whose time is over. No single question waits longer than 5 seconds. */
 bool bh_tool_wait(struct bh_tool *tool, const bool *done);
 
 /* A JSON string; bytes that are not UTF-8 become '?'. */

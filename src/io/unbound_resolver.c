@@ -17,7 +17,8 @@ enum {
     PACKET_MAX = 65535,
     ROOM_FOR_RECORDS = 64, /* grows */
     SEC_BOGUS = 1,         /* unbound-event.h */
-    SEC_SECURE = 2
+    SEC_SECURE = 2,
+    DEAD_MAX_MS = 1000 /* for questions to servers that seem dead */
 };
 
 struct bh_dns_query {
@@ -31,6 +32,7 @@ struct bh_dns_query {
     enum bh_dns_status status; /* when there is no packet */
     bool secure;
     char why[96];
+    struct event *limit; /* NULL without a time limit */
     struct bh_dns_name name;
     char *packet;
     size_t packet_bytes;
@@ -42,6 +44,9 @@ struct bh_unbound_resolver {
     struct event_base *events;
     bool owns_events;
     struct event *deliver;
+    int64_t query_max_ms; /* 0 = none */
+    bool has_answered;    /* since it was made */
+    bool was_late;
     struct bh_list ready;
     struct bh_list waiting;
 };
@@ -51,6 +56,8 @@ struct bh_unbound_resolver {
 static void free_query(struct bh_dns_query *query)
 {
     bh_list_remove(&query->node);
+    if (query->limit)
+        event_free(query->limit);
     free(query->packet);
     free(query);
 }
@@ -210,6 +217,7 @@ static void on_answer(void *ctx, int rcode, void *packet, int packet_bytes, int 
 {
     struct bh_dns_query *query = ctx;
 
+    query->resolver->has_answered |= rcode != BH_DNS_RCODE_SERVFAIL; /* which libunbound also makes up */
     query->status = BH_DNS_TEMPFAIL;
     query->secure = sec == SEC_SECURE;
     if (sec == SEC_BOGUS) {
@@ -229,6 +237,34 @@ static void on_answer(void *ctx, int rcode, void *packet, int packet_bytes, int 
 }
 
 /* ---- questions ---- */
+
+/* libunbound tries a dead server for half a minute; whoever waits for a verdict wants to hear of it sooner. */
+static void on_limit(evutil_socket_t fd, short events, void *ctx)
+{
+    struct bh_dns_query *query = ctx;
+
+    if (query->is_ready)
+        return;
+    (void)ub_cancel(query->resolver->ub, query->async_id);
+    query->resolver->was_late = true;
+    query->status = BH_DNS_TEMPFAIL;
+    set_why(query, "no answer in time", NULL);
+    make_ready(query);
+}
+
+static bh_err set_limit(struct bh_unbound_resolver *resolver, struct bh_dns_query *query)
+{
+    int64_t ms = resolver->query_max_ms;
+    struct timeval limit;
+
+    if (!ms)
+        return BH_OK;
+    if (resolver->was_late && !resolver->has_answered && ms > DEAD_MAX_MS)
+        ms = DEAD_MAX_MS;
+    limit = (struct timeval){.tv_sec = (time_t)(ms / 1000), .tv_usec = (suseconds_t)(ms % 1000 * 1000)};
+    query->limit = evtimer_new(resolver->events, on_limit, query);
+    return query->limit && !evtimer_add(query->limit, &limit) ? BH_OK : BH_E_NOMEM;
+}
 
 static bh_err start(struct bh_unbound_resolver *resolver, struct bh_dns_query *query)
 {
@@ -264,7 +300,9 @@ static bh_err lookup(struct bh_resolver *base, bh_str name, uint16_t type, bh_dn
         query->status = BH_DNS_BADNAME;
         make_ready(query);
     } else {
-        err = start(resolver, query);
+        err = set_limit(resolver, query);
+        if (!err)
+            err = start(resolver, query);
     }
     if (err)
         free_query(query);
@@ -366,6 +404,7 @@ bh_err bh_unbound_resolver_new(const struct bh_unbound_config *config, struct bh
     if (!resolver)
         return BH_E_NOMEM;
     resolver->base.ops = &ops;
+    resolver->query_max_ms = config->query_max_ms;
     bh_list_init(&resolver->ready);
     bh_list_init(&resolver->waiting);
     resolver->owns_events = !config->event_base;
