@@ -1,6 +1,7 @@
 /* sig.c: see sig.h. Each check is a function of its own that returns a verdict; the first that is not pass ends it. */
 #include "sig.h"
 #include "base/text.h"
+#include "domain.h"
 #include "tags.h"
 
 enum { MAX_TAGS = 64 };
@@ -51,6 +52,24 @@ bool bh_sig_is_domain(bh_str name)
     return label > 0;
 }
 
+static bool fits(bh_str identity_domain, bh_str domain, bool exact)
+{
+    return exact ? bh_str_eq_ci(identity_domain, domain) : bh_str_is_at_or_below(identity_domain, domain);
+}
+
+/* One of the two has U-labels: compared as A-labels (RFC 8616 5). */
+static bool fits_as_ascii(bh_str identity_domain, bh_str domain, bool exact)
+{
+    struct bh_buf a = bh_buf_make(BH_DOMAIN_QUERY_MAX);
+    struct bh_buf b = bh_buf_make(BH_DOMAIN_QUERY_MAX);
+    bool ok = !bh_domain_to_ascii(identity_domain, &a) && !bh_domain_to_ascii(domain, &b) &&
+              fits(bh_buf_view(&a), bh_buf_view(&b), exact);
+
+    bh_buf_free(&a);
+    bh_buf_free(&b);
+    return ok;
+}
+
 bool bh_sig_identity_fits(bh_str identity, bh_str domain, bool exact)
 {
     size_t at = bh_str_rfind(identity, '@');
@@ -61,7 +80,7 @@ bool bh_sig_identity_fits(bh_str identity, bh_str domain, bool exact)
     if (at == identity.n)
         return false;
     of = bh_str_skip(identity, at + 1);
-    return exact ? bh_str_eq_ci(of, domain) : bh_str_is_at_or_below(of, domain);
+    return fits(of, domain, exact) || (of.n <= BH_DOMAIN_MAX * 4 && fits_as_ascii(of, domain, exact));
 }
 
 bool bh_sig_signs(bh_str names, const char *name)
@@ -214,10 +233,14 @@ static struct bh_verdict read_length(const struct reading *r)
 
 static struct bh_verdict check_domain(const struct reading *r)
 {
+    const struct bh_tag *identity = r->sig->kind == BH_SIG_DKIM ? bh_tag_find(r->tags, r->count, "i") : NULL;
+
     if (!bh_sig_is_domain(r->sig->domain))
         return neutral("d= is not a domain name");
     if (!bh_sig_is_domain(r->sig->selector))
         return neutral("s= is not a selector");
+    if (identity && bh_str_rfind(identity->value, '@') == identity->value.n)
+        return neutral("i= has no '@'");
     if (!bh_sig_identity_fits(r->sig->identity, r->sig->domain, false))
         return permerror("i= is not at or below d=");
     return good;
