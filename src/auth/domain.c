@@ -107,6 +107,26 @@ static bh_err add_idn(bh_str domain, struct bh_buf *out)
     return bh_buf_err(out);
 }
 
+bool bh_domain_is_exact(bh_str domain)
+{
+    struct bh_buf ascii = bh_buf_make(4 * BH_DOMAIN_MAX);
+    char *back = NULL;
+    bool exact = true;
+    size_t i = 0;
+
+    while (i < domain.n && (unsigned char)domain.p[i] < 0x80)
+        i++;
+    if (i < domain.n) {
+        exact = add_idn(domain, &ascii) == BH_OK;
+        bh_buf_char(&ascii, '\0');
+        exact = exact && !bh_buf_err(&ascii) && idn2_to_unicode_8z8z(ascii.p, &back, 0) == IDN2_OK &&
+                bh_str_eq_ci(bh_str_c(back), domain);
+        idn2_free(back);
+    }
+    bh_buf_free(&ascii);
+    return exact;
+}
+
 bh_err bh_domain_to_ascii(bh_str domain, struct bh_buf *out)
 {
     for (size_t i = 0; i < domain.n; i++)

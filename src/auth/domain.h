@@ -33,4 +33,9 @@ BH_MUST bh_err bh_domain_from_wire(bh_str wire, struct bh_buf *out);
  * lower-cased. BH_E_SYNTAX for what IDNA refuses. */
 BH_MUST bh_err bh_domain_to_ascii(bh_str domain, struct bh_buf *out);
 
+/* True where every reader sees the same name: pure ASCII, or U-labels as IDNA itself would write them (RFC 5891). A
+ * wide letter, a soft hyphen or an ideographic full stop is mapped away by some programs and taken as it is by
+ * others. */
+bool bh_domain_is_exact(bh_str domain);
+
 #endif

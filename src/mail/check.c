@@ -1,5 +1,6 @@
 /* check.c: the rules of check.h, the cheapest first. A table holds what each rule says. */
 #include "check.h"
+#include "auth/domain.h"
 #include "proto/mime/header.h"
 
 struct rule_text {
@@ -24,6 +25,8 @@ static const struct rule_text rule_texts[] = {
     [BH_CHECK_HEADER_FIELDS] = {"header-fields", 552, "5.3.4", "the header has too many fields", "send fewer fields"},
     [BH_CHECK_NOT_A_FIELD] = {"not-a-field", 550, "5.6.0", "a line of the header is no field",
                               "write each field as 'Name: value' and an empty line before the body"},
+    [BH_CHECK_BLANK_NAME] = {"blank-name", 550, "5.6.0", "a field has a blank before its colon",
+                             "write 'Name: value'; many programs take such a line for the end of the header"},
     [BH_CHECK_NO_HEADER_END] = {"no-header-end", 550, "5.6.0", "the message ends inside its header",
                                 "end the last line with CRLF and put an empty line before the body"},
     [BH_CHECK_HOPS] = {"hops", 554, "5.4.6", "too many Received fields: the message is in a loop",
@@ -126,11 +129,13 @@ static bool has_8bit(bh_str s)
 struct gathered {
     size_t from_count;
     bh_str odd_line;
+    bool blank_name; /* a blank between a name and its colon (RFC 5322 4.5.8) */
 };
 
 static void gather(const struct bh_header_field *field, struct bh_check_facts *facts, struct gathered *seen)
 {
     facts->fields++;
+    seen->blank_name |= field->name.n && field->name.p[field->name.n] != ':';
     if (field->name.n == 0 && seen->odd_line.n == 0)
         seen->odd_line = field->whole;
     else if (bh_str_eq_ci(field->name, BH_STR("From")) && ++seen->from_count == 1)
@@ -173,18 +178,49 @@ static enum bh_check_rule read_fields(const struct bh_check_limits *limits, bh_s
     return BH_CHECK_OK;
 }
 
-static enum bh_check_rule judge_from(struct bh_arena *arena, size_t count, struct bh_check_facts *facts,
-                                     enum bh_author_fault *ret_fault)
+/* Legal where it is quoted, but a program that looks for the last '@', for <...> or for encoded words sees another
+ * address there, and so another domain than the one that was judged. */
+static bool local_misleads(bh_str local)
 {
-    *ret_fault = BH_AUTHOR_OK;
+    for (size_t i = 0; i < local.n; i++)
+        if (local.p[i] && strchr("@<>,;:\"\\", local.p[i]))
+            return true;
+    return bh_str_search(local, BH_STR("=?")) < local.n;
+}
+
+static bool holds_at(const char *from, const char *to)
+{
+    return to > from && memchr(from, '@', (size_t)(to - from));
+}
+
+/* Why other programs may see another author than the grammar does; NULL where they cannot. */
+static const char *find_doubt(bh_str from, const struct bh_author *author)
+{
+    const char *end = from.p + from.n, *behind = author->address.p + author->address.n;
+
+    if (local_misleads(author->local))
+        return "a local part that can be read as another address";
+    if (holds_at(behind, end) || (!author->display.n && holds_at(from.p, author->address.p)))
+        return "an @ in a comment beside the address";
+    if (!bh_domain_is_exact(author->domain))
+        return "a domain that is not written as IDNA writes it";
+    return NULL;
+}
+
+static enum bh_check_rule judge_from(struct bh_arena *arena, size_t count, struct bh_check_facts *facts,
+                                     const char **ret_detail)
+{
+    enum bh_author_fault fault;
+
     if (count != 1)
         return count ? BH_CHECK_SEVERAL_FROM : BH_CHECK_NO_FROM;
-    *ret_fault = bh_author_parse(arena, facts->from, &facts->author);
-    if (*ret_fault == BH_AUTHOR_NOMEM)
+    fault = bh_author_parse(arena, facts->from, &facts->author);
+    if (fault == BH_AUTHOR_NOMEM)
         return BH_CHECK_NOMEM;
-    if (*ret_fault == BH_AUTHOR_SEVERAL)
+    if (fault == BH_AUTHOR_SEVERAL)
         return BH_CHECK_SEVERAL_AUTHORS;
-    return *ret_fault ? BH_CHECK_BAD_FROM : BH_CHECK_OK;
+    *ret_detail = fault ? bh_author_fault_text(fault) : find_doubt(facts->from, &facts->author);
+    return *ret_detail ? BH_CHECK_BAD_FROM : BH_CHECK_OK;
 }
 
 /* The first bytes of a line that is no field, harmless for a reply. */
@@ -204,7 +240,7 @@ void bh_check_header(struct bh_arena *arena, const struct bh_check_limits *limit
     struct bh_check_limits all = with_defaults(limits);
     struct bh_check_facts facts = {0};
     struct gathered seen = {0};
-    enum bh_author_fault fault = BH_AUTHOR_OK;
+    const char *doubt = NULL;
     bh_str detail = {NULL, 0};
     enum bh_check_rule rule = read_fields(&all, message, &facts, &seen);
 
@@ -213,9 +249,11 @@ void bh_check_header(struct bh_arena *arena, const struct bh_check_limits *limit
     if (!rule && facts.received > all.max_hops)
         rule = BH_CHECK_HOPS;
     if (!rule)
-        rule = judge_from(arena, seen.from_count, &facts, &fault);
+        rule = judge_from(arena, seen.from_count, &facts, &doubt);
+    if (!rule && seen.blank_name)
+        rule = BH_CHECK_BLANK_NAME;
     if (rule == BH_CHECK_BAD_FROM)
-        detail = bh_str_c(bh_author_fault_text(fault));
+        detail = bh_str_c(doubt);
     bh_check_refuse(arena, rule, detail, ret_verdict);
     *ret_facts = facts;
 }

@@ -46,6 +46,20 @@ static void one_rule_each(void **state)
         {"From:\r\n\r\n", BH_CHECK_BAD_FROM},
         {"From: a@b.example\r\nno field\r\n\r\n", BH_CHECK_NOT_A_FIELD},
         {" From: a@b.example\r\n\r\n", BH_CHECK_NOT_A_FIELD},
+        {"From : a@b.example\r\n\r\n", BH_CHECK_BLANK_NAME},
+        {"Subject\t: x\r\nFrom: a@b.example\r\n\r\n", BH_CHECK_BLANK_NAME},
+        {"From: a@b.example(@c.example)\r\n\r\n", BH_CHECK_BAD_FROM},
+        {"From: (c@d.example) a@b.example\r\n\r\n", BH_CHECK_BAD_FROM},
+        {"From: \"c@d.example\" <a@b.example>\r\n\r\n", BH_CHECK_OK},
+        {"From: \"c@d.example\"@b.example\r\n\r\n", BH_CHECK_BAD_FROM},
+        {"From: <\"c@d.example>,<\"@b.example>\r\n\r\n", BH_CHECK_BAD_FROM},
+        {"From: <\"x\\\"@d.example>, \"@b.example>\r\n\r\n", BH_CHECK_BAD_FROM},
+        {"From: =?utf-8?q?c=40d.example=00?=@b.example\r\n\r\n", BH_CHECK_BAD_FROM},
+        {"From: \"a b\"@b.example\r\n\r\n", BH_CHECK_OK},
+        {"From: a@b\xe3\x80\x82x.example\r\n\r\n", BH_CHECK_BAD_FROM}, /* an ideographic full stop */
+        {"From: a@b.exampl\xef\xbd\x85\r\n\r\n", BH_CHECK_BAD_FROM},   /* a wide e */
+        {"From: a@b.example\xc2\xad\r\n\r\n", BH_CHECK_BAD_FROM},      /* a soft hyphen */
+        {"From: a@m\xc3\xbchle.example\r\n\r\n", BH_CHECK_OK},
         {"From: a@b.example\r\nSubject: half", BH_CHECK_NO_HEADER_END},
         {"Received: 1\r\nReceived: 2\r\nReceived: 3\r\nReceived: 4\r\nReceived: 5\r\nReceived: 6\r\n"
          "From: a@b.example\r\n\r\n",
