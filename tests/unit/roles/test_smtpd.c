@@ -541,7 +541,8 @@ static void test_trusted(void **state)
     for (int i = 0; i < 10; i++)
         turn(w);
     EXPECT(&c, "",
-           "250 2.1.0 Ok\r\n250 2.1.5 Ok\r\n354 End data with <CR><LF>.<CR><LF>\r\n250 2.0.0 Ok: queued as msg_aaaaaaaaaaacu\r\n"
+           "250 2.1.0 Ok\r\n250 2.1.5 Ok\r\n354 End data with <CR><LF>.<CR><LF>\r\n250 2.0.0 Ok: queued as "
+           "msg_aaaaaaaaaaacu\r\n"
            "250 2.1.0 Ok\r\n250 2.1.5 Ok\r\n354 End data with <CR><LF>.<CR><LF>\r\n550-5.7.1 not your domain\r\n"
            "550 5.7.1 add it\r\n221 2.0.0 Bye\r\n");
     expect_log(w, "submit c17 d9 k0 to0 8bit1 utf81 from=\xc3\xb6@customer.example dom=customer.example mf= "
