@@ -84,39 +84,64 @@ static bh_str paragraph(bh_str text)
     return bh_str_sub(text, 0, end);
 }
 
+/* What is known about one recipient so far. */
+struct judgement {
+    struct bh_refusal refusal; /* code, status, host */
+    struct bh_verdict verdict;
+    bh_str reply;
+};
+
+/* Judges by a text about the recipient: its SMTP reply first, then, where that says little, all of it. */
+static void judge_text(struct reading *reading, bh_str text, const struct bh_refusal *known, struct judgement *j)
+{
+    struct bh_verdict all;
+
+    bh_refusal_parse(text, &j->refusal, &j->reply);
+    j->reply = paragraph(j->reply);
+    j->refusal.host = known->host;
+    if (!j->refusal.status.class || (is_vague(j->refusal.status) && known->status.class))
+        j->refusal.status = known->status.class ? known->status : j->refusal.status;
+    if (!j->refusal.code)
+        j->refusal.code = known->code;
+    if (j->reply.n)
+        j->refusal.text = j->reply;
+    bh_refusal_classify(reading->classifier, &j->refusal, &j->verdict);
+    if (j->verdict.by_words || !j->reply.n)
+        return;
+    j->refusal.text = text;
+    bh_refusal_classify(reading->classifier, &j->refusal, &all);
+    if (all.by_words || j->verdict.class == BH_REFUSAL_UNKNOWN)
+        j->verdict = all;
+}
+
 /* Judges one recipient by `said` (its own diagnostic, may be empty) and `words` (about it, may be empty). */
 static bh_err judge(struct reading *reading, struct bh_bounce_recipient *r, bh_str said, bh_str words)
 {
-    struct bh_refusal refusal, told;
-    struct bh_verdict verdict, other;
-    bh_str reply, told_reply = {NULL, 0}, rest;
+    struct bh_refusal known = {.host = r->remote_mta};
+    struct judgement first, second;
+    bh_str rest, reply;
     bh_err err;
 
-    bh_refusal_parse(said, &refusal, &reply);
-    refusal.host = r->remote_mta;
-    if (!refusal.status.class && r->status.n)
-        refusal.status = bh_smtp_status_parse(r->status, &rest);
-    bh_refusal_classify(reading->classifier, &refusal, &verdict);
-    if (!verdict.by_words && words.n && (verdict.class == BH_REFUSAL_UNKNOWN || is_vague(refusal.status))) {
-        bh_refusal_parse(words, &told, &told_reply);
-        told.host = r->remote_mta;
-        if (!told.status.class || is_vague(told.status))
-            told.status = refusal.status.class ? refusal.status : told.status;
-        if (!told.code)
-            told.code = refusal.code;
-        bh_refusal_classify(reading->classifier, &told, &other);
-        if (other.by_words || verdict.class == BH_REFUSAL_UNKNOWN) {
-            verdict = other;
-            refusal.status = told.status;
-        }
+    if (r->status.n)
+        known.status = bh_smtp_status_parse(r->status, &rest);
+    judge_text(reading, said, &known, &first);
+    reply = first.reply;
+    if (!first.verdict.by_words && words.n &&
+        (first.verdict.class == BH_REFUSAL_UNKNOWN || is_vague(first.refusal.status))) {
+        known.status = first.refusal.status;
+        known.code = first.refusal.code;
+        judge_text(reading, words, &known, &second);
+        if (second.verdict.by_words || first.verdict.class == BH_REFUSAL_UNKNOWN)
+            first = second;
+        reply = reply.n ? reply : second.reply;
     }
-    r->class = verdict.class;
-    r->reason = verdict.reason;
-    r->rule = verdict.rule;
-    r->hard = verdict.class == BH_REFUSAL_HARD;
+    r->class = first.verdict.class;
+    r->reason = first.verdict.reason;
+    r->rule = first.verdict.rule;
+    r->hard = first.verdict.class == BH_REFUSAL_HARD;
     if (r->status.n == 0)
-        r->status = status_text(reading->arena, refusal.status);
-    err = one_line(reading->arena, reply.n ? reply : paragraph(told_reply), &r->smtp_reply);
+        r->status = status_text(reading->arena, first.refusal.status);
+    err = one_line(reading->arena, reply, &r->smtp_reply);
     return err ? err : one_line(reading->arena, said.n ? said : words, &r->diagnostic);
 }
 

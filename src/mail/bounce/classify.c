@@ -96,11 +96,11 @@ static bh_str mask(struct bh_classifier *classifier, bh_str text)
     return bh_str_of(classifier->masked, n);
 }
 
-/* The first rule with a phrase that applies, or BH_NO_RULE. */
-static size_t decide_by_words(struct bh_classifier *classifier, const struct bh_refusal *refusal)
+/* The first rule with a phrase that applies, or `none`. */
+static size_t decide_by_words(struct bh_classifier *classifier, const struct bh_refusal *refusal, size_t none)
 {
     const struct bh_bounce_rules *rules = classifier->rules;
-    size_t best = BH_NO_RULE, count;
+    size_t best = none, count;
     const uint16_t *found =
         bh_phrase_search_run(classifier->search[SECTION_REFUSAL], mask(classifier, refusal->text), &count);
 
@@ -110,17 +110,18 @@ static size_t decide_by_words(struct bh_classifier *classifier, const struct bh_
     return best;
 }
 
-static size_t decide_by_code(struct bh_classifier *classifier, const struct bh_refusal *refusal)
+/* The first rule before `end` without one that applies, or `end`. */
+static size_t decide_by_code(struct bh_classifier *classifier, const struct bh_refusal *refusal, size_t end)
 {
     const struct bh_bounce_rules *rules = classifier->rules;
 
-    for (size_t i = 0; i < rules->count; i++) {
+    for (size_t i = 0; i < end; i++) {
         const struct rule *rule = &rules->rules[i];
 
         if (rule->section == SECTION_REFUSAL && !rule->has_phrase && conditions_hold(rules, rule, refusal))
             return i;
     }
-    return BH_NO_RULE;
+    return end;
 }
 
 /* A 4yz reply says that the same may work later (RFC 5321 4.2.1), whatever its words. */
@@ -132,11 +133,12 @@ static bool is_temporary(const struct bh_refusal *refusal)
 void bh_refusal_classify(struct bh_classifier *classifier, const struct bh_refusal *refusal,
                          struct bh_verdict *ret_verdict)
 {
-    size_t rule = decide_by_words(classifier, refusal);
+    size_t count = classifier->rules->count, rule = decide_by_words(classifier, refusal, count);
 
-    ret_verdict->by_words = rule != BH_NO_RULE;
-    if (rule == BH_NO_RULE)
-        rule = decide_by_code(classifier, refusal);
+    rule = decide_by_code(classifier, refusal, rule);
+    if (rule == count)
+        rule = BH_NO_RULE;
+    ret_verdict->by_words = rule != BH_NO_RULE && classifier->rules->rules[rule].has_phrase;
     ret_verdict->rule = rule;
     ret_verdict->class = BH_REFUSAL_UNKNOWN;
     ret_verdict->reason = BH_STR("unknown");

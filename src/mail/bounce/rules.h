@@ -11,8 +11,8 @@
  *   rule provider=google code=5xx status=x.7.1: …    with conditions; a refusal's phrase may be left out then
  *   like: @mx.google.com 550-5.7.1 …                 an example with the host that said it
  *
- * The first rule that applies decides, and rules with a phrase come before rules without: words tell more than codes.
- * An operator's file is given before the built-in text, so its rules come first. */
+ * The first rule that applies decides. An operator's file is given before the built-in text, so its rules come first.
+ */
 #ifndef BH_MAIL_BOUNCE_RULES_H
 #define BH_MAIL_BOUNCE_RULES_H
 

@@ -11,9 +11,9 @@ enum header_sign { SIGN_NONE, SIGN_FIELD, SIGN_MACHINE, SIGN_RECEIVED };
 
 static enum header_sign sign_of(bh_str name)
 {
-    static const char *const machine[] = {
-        "Return-Path",  "Message-ID",    "MIME-Version", "Content-Type", "Content-Transfer-Encoding", "DKIM-Signature",
-        "Delivered-To", "X-Original-To", "X-Mailer",     "X-Received",   "DomainKey-Signature"};
+    static const char *const machine[] = {"Return-Path",    "Message-ID",   "MIME-Version",
+                                          "DKIM-Signature", "Delivered-To", "X-Original-To",
+                                          "X-Mailer",       "X-Received",   "DomainKey-Signature"};
 
     if (bh_str_eq_ci(name, BH_STR("Received")))
         return SIGN_RECEIVED;
@@ -56,7 +56,7 @@ static bool header_run(bh_str text, bh_str *ret_rest)
         }
         if (sign == SIGN_NONE || indent_of(line) < indent)
             break;
-        fields++;
+        fields += !bh_str_starts_ci(name, BH_STR("Content-")); /* those a part of a message has, too */
         forwarded |= is_notifier(name, value);
         machine += sign == SIGN_MACHINE || sign == SIGN_RECEIVED;
         received += sign == SIGN_RECEIVED;
