@@ -12,7 +12,7 @@ int fake_open(struct fake_peer *fake)
     int fds[2];
 
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
-    *fake = (struct fake_peer){.body = bh_buf_make(BH_IPC_BODY_MAX)};
+    *fake = (struct fake_peer){.pending = bh_buf_make(4 << 20), .body = bh_buf_make(BH_IPC_BODY_MAX)};
     assert_ok(bh_ipc_open(&fake->ipc, fds[0]));
     return fds[1];
 }
@@ -20,6 +20,7 @@ int fake_open(struct fake_peer *fake)
 void fake_close(struct fake_peer *fake)
 {
     bh_ipc_close(&fake->ipc);
+    bh_buf_free(&fake->pending);
     bh_buf_free(&fake->body);
 }
 
@@ -55,13 +56,29 @@ static bh_err take(void *ctx, struct bh_ipc_message *message)
 {
     struct fake_peer *fake = ctx;
 
-    if (!fake->got && message->type == fake->wanted) {
-        fake->got = true;
-        fake->id = message->id;
+    bh_buf_u16(&fake->pending, message->type);
+    bh_buf_u32(&fake->pending, message->id);
+    bh_buf_str(&fake->pending, message->body);
+    return bh_buf_err(&fake->pending);
+}
+
+/* Takes pending messages up to the first of that type. */
+static bool take_pending(struct fake_peer *fake, uint16_t type)
+{
+    bool found = false;
+
+    while (fake->pending.n && !found) {
+        struct bh_cur cur = bh_cur_make(bh_buf_view(&fake->pending));
+        bh_str body;
+
+        found = bh_cur_u16(&cur) == type;
+        fake->id = bh_cur_u32(&cur);
+        body = bh_cur_str(&cur);
         bh_buf_clear(&fake->body);
-        bh_buf_add(&fake->body, message->body);
+        bh_buf_add(&fake->body, body);
+        bh_buf_consume(&fake->pending, 2 + 4 + 4 + body.n);
     }
-    return BH_OK;
+    return found;
 }
 
 /* One turn; false: closed, or nothing came in time. */
@@ -83,18 +100,16 @@ bool fake_wait(struct fake_peer *fake, uint16_t type)
 {
     bool closed;
 
-    fake->wanted = type;
-    fake->got = false;
-    while (!fake->got && turn(fake, &closed))
-        continue;
-    return fake->got;
+    while (!take_pending(fake, type))
+        if (!turn(fake, &closed))
+            return take_pending(fake, type); /* it may have said it with its last words */
+    return true;
 }
 
 bool fake_is_closed(struct fake_peer *fake)
 {
     bool closed;
 
-    fake->wanted = 0;
     while (turn(fake, &closed))
         continue;
     return closed;

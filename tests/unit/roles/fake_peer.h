@@ -9,10 +9,9 @@
 
 struct fake_peer {
     struct bh_ipc ipc;
-    struct bh_buf body; /* of the message that was waited for */
-    uint16_t wanted;
+    struct bh_buf pending; /* received, not yet asked for: type, id, body one after the other */
+    struct bh_buf body;    /* of the message that was waited for */
     uint32_t id;
-    bool got;
 };
 
 /* Makes a socket pair: `fake` gets one end, the other is returned for the role. */
@@ -23,7 +22,8 @@ void fake_say(struct fake_peer *fake, uint16_t type, uint32_t id, struct bh_buf 
 void fake_hello(struct fake_peer *fake, enum bh_role_kind kind, uint32_t instance);
 /* Bytes that are no frame, or half of one. */
 void fake_raw(struct fake_peer *fake, bh_str bytes);
-/* Waits for a message of that type, at most five seconds; others are passed over. false: none came, or it is closed. */
+/* Waits for a message of that type, at most five seconds; earlier ones are passed over. false: none came, or it is
+ * closed. */
 bool fake_wait(struct fake_peer *fake, uint16_t type);
 /* true: the role closed this connection, within five seconds. */
 bool fake_is_closed(struct fake_peer *fake);
