@@ -4,8 +4,10 @@
 #include <arpa/inet.h>
 #include <confuse.h>
 #include <errno.h>
+#include <stdio.h>
+#include <sys/stat.h>
 
-enum { ARENA_MAX = 16 << 20 };
+enum { ARENA_MAX = 16 << 20, FILE_MAX = 1 << 20, DEPTH_MAX = 16 };
 
 struct reading {
     struct bh_config *config;
@@ -26,6 +28,12 @@ static void problem(struct reading *reading, const char *format, ...)
     bh_buf_vprintf(reading->problems, format, args);
     va_end(args);
     bh_buf_char(reading->problems, '\n');
+    reading->err = BH_E_INVALID;
+}
+
+static void problem_at(struct reading *reading, unsigned line, const char *text)
+{
+    bh_buf_printf(reading->problems, "%s:%u: %s\n", reading->path, line, text);
     reading->err = BH_E_INVALID;
 }
 
@@ -132,6 +140,11 @@ static uint64_t get_size(struct reading *reading, cfg_t *section, const char *na
     return number * factor;
 }
 
+static bool is_unspecified(bh_str address)
+{
+    return bh_str_eq(address, BH_STR("0.0.0.0")) || bh_str_eq(address, BH_STR("::"));
+}
+
 static bh_str *get_addresses(struct reading *reading, cfg_t *section, const char *name, bool with_port,
                              size_t *ret_count)
 {
@@ -146,7 +159,12 @@ static bh_str *get_addresses(struct reading *reading, cfg_t *section, const char
         uint16_t number;
 
         if (bh_config_address(bare, &address, &number) != BH_OK || (number && !with_port))
-            problem(reading, "%s: \"%.*s\" is not an address", name, BH_FMT(text));
+            problem(reading, "%s %s: \"%.*s\" is not an address", cfg_name(section), name, BH_FMT(text));
+        else if (number)
+            problem(reading, "%s %s: \"%.*s\": write the port behind @", cfg_name(section), name, BH_FMT(text));
+        else if (is_unspecified(address))
+            problem(reading, "%s %s: \"%.*s\" is no address of a host: others must be able to reach it",
+                    cfg_name(section), name, BH_FMT(text));
         list[(*ret_count)++] = text;
     }
     return list;
@@ -166,9 +184,13 @@ static bh_str get_host(struct reading *reading, cfg_t *section, const char *name
 {
     bh_str host = get_str(reading, section, name);
 
+    if (host.n == 0 && fallback_label && !is_host_name(reading->config->platform))
+        return host; /* what is wrong with the platform is said already */
     if (host.n == 0 && fallback_label)
         host = bh_arena_printf(reading->arena, "%s.%.*s", fallback_label, BH_FMT(reading->config->platform));
-    if (!is_host_name(host))
+    if (host.n == 0)
+        problem(reading, "%s is missing: the domain that you delegate to behalf, such as \"on.esp.example\"", name);
+    else if (!is_host_name(host))
         problem(reading, "%s = \"%.*s\": not a host name (no final dot)", name, BH_FMT(host));
     return bh_str_lower(reading->arena, host);
 }
@@ -219,6 +241,12 @@ static void read_listeners(struct reading *reading, cfg_t *cfg)
         c->listener_count = 0;
     for (size_t i = 0; i < c->listener_count; i++)
         read_listener(reading, cfg_getnsec(cfg, "listener", (unsigned)i), &c->listeners[i]);
+    for (size_t i = 1; i < c->listener_count; i++)
+        for (size_t k = 0; k < i; k++)
+            if (c->listeners[i].port == c->listeners[k].port && c->listeners[i].address.n &&
+                bh_str_eq(c->listeners[i].address, c->listeners[k].address))
+                problem(reading, "two listeners on %.*s, port %u", BH_FMT(c->listeners[i].address),
+                        c->listeners[i].port);
 }
 
 static void read_nameservers(struct reading *reading, cfg_t *cfg)
@@ -452,11 +480,110 @@ static cfg_t *make_schema(void)
     return cfg_init(root, CFGF_NONE);
 }
 
+/* What libConfuse takes silently or reports lines later: a text that its line does not end, and braces that do not
+ * pair up. Comments are # and // to the end of the line, and those of C. */
+struct shape {
+    unsigned line, depth;
+    unsigned opened_at[DEPTH_MAX];
+};
+
+static void see_brace(struct reading *reading, struct shape *shape, char c)
+{
+    if (c == '{' && shape->depth < DEPTH_MAX)
+        shape->opened_at[shape->depth] = shape->line;
+    if (c == '{')
+        shape->depth++;
+    else if (shape->depth)
+        shape->depth--;
+    else
+        problem_at(reading, shape->line, "} without a {");
+}
+
+/* `text` begins with a quote; returns what is behind the text. */
+static bh_str skip_text(struct reading *reading, bh_str text, unsigned line)
+{
+    char quote = text.p[0];
+
+    for (text = bh_str_skip(text, 1); text.n && text.p[0] != '\n'; text = bh_str_skip(text, 1)) {
+        if (text.p[0] == quote)
+            return bh_str_skip(text, 1);
+        if (text.p[0] == '\\' && text.n > 1)
+            text = bh_str_skip(text, 1);
+    }
+    problem_at(reading, line,
+               quote == '"' ? "the text is not ended: \" is missing" : "the text is not ended: ' is missing");
+    return text;
+}
+
+static bh_str skip_comment(bh_str text, unsigned *line)
+{
+    if (!bh_str_starts(text, BH_STR("/*")))
+        return bh_str_skip(text, bh_str_find(text, '\n'));
+    for (; text.n && !bh_str_starts(text, BH_STR("*/")); text = bh_str_skip(text, 1))
+        *line += text.p[0] == '\n';
+    return bh_str_skip(text, text.n ? 2 : 0);
+}
+
+static bh_err check_shape(struct reading *reading, bh_str text)
+{
+    struct shape shape = {.line = 1};
+
+    while (text.n && !reading->err) {
+        char c = text.p[0];
+
+        if (c == '#' || bh_str_starts(text, BH_STR("//")) || bh_str_starts(text, BH_STR("/*"))) {
+            text = skip_comment(text, &shape.line);
+        } else if (c == '"' || c == '\'') {
+            text = skip_text(reading, text, shape.line);
+        } else {
+            if (c == '{' || c == '}')
+                see_brace(reading, &shape, c);
+            shape.line += c == '\n';
+            text = bh_str_skip(text, 1);
+        }
+    }
+    if (!reading->err && shape.depth)
+        problem_at(reading, shape.opened_at[shape.depth < DEPTH_MAX ? shape.depth - 1 : DEPTH_MAX - 1],
+                   "the { is not closed: } is missing");
+    return reading->err ? BH_E_SYNTAX : BH_OK;
+}
+
+/* The file whole, into the arena. */
+static bh_err load(struct reading *reading, bh_str *ret_text)
+{
+    FILE *file = fopen(reading->path, "re");
+    char *bytes = bh_arena_alloc(reading->arena, FILE_MAX + 1);
+    struct stat status = {0};
+    size_t n = 0;
+
+    if (file && bytes && fstat(fileno(file), &status) == 0 && !S_ISDIR(status.st_mode))
+        n = fread(bytes, 1, FILE_MAX + 1, file);
+    if (!file || !bytes || ferror(file))
+        problem(reading, "cannot be read: %s", strerror(errno));
+    else if (S_ISDIR(status.st_mode))
+        problem(reading, "is a directory, not a configuration file");
+    else if (n > FILE_MAX)
+        problem(reading, "is larger than %d bytes", FILE_MAX);
+    else if (memchr(bytes, 0, n))
+        problem(reading, "is not a text file");
+    if (file)
+        (void)fclose(file);
+    *ret_text = bh_str_of(bytes, n);
+    return reading->err ? BH_E_IO : BH_OK;
+}
+
 /* libConfuse says syntax errors on stderr itself, "file:line: what"; it has no place for a context to collect them. */
 static bh_err parse(struct reading *reading, cfg_t *cfg)
 {
-    int status = cfg_parse(cfg, reading->path);
+    bh_str text = {NULL, 0};
+    bh_err err = load(reading, &text);
+    int status;
 
+    if (!err)
+        err = check_shape(reading, text);
+    if (err)
+        return err;
+    status = cfg_parse(cfg, reading->path);
     if (status == CFG_FILE_ERROR) {
         problem(reading, "cannot be read: %s", strerror(errno));
         return BH_E_IO;
