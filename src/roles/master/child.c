@@ -206,18 +206,24 @@ static void on_ready(void *ctx, unsigned events)
 
 static int open_program(const struct bh_master *master, enum bh_role_kind kind)
 {
-    char path[4096 + 32];
+    const char *role = bh_role_name(kind);
+    char path[4096 + 64];
     int fd;
 
-    (void)snprintf(path, sizeof(path), "%s/%s", master->role_dir, bh_role_name(kind));
+    (void)snprintf(path, sizeof(path), "%s/%s", master->role_dir, role);
     fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) { /* an installation that stands elsewhere than it was built for */
+        (void)snprintf(path, sizeof(path), "%s/../libexec/behalf/%s", master->role_dir, role);
+        fd = open(path, O_RDONLY | O_CLOEXEC);
+    }
     if (fd < 0) {
-        (void)snprintf(path, sizeof(path), "%s/%s", BH_LIBEXECDIR, bh_role_name(kind));
+        (void)snprintf(path, sizeof(path), "%s/%s", BH_LIBEXECDIR, role);
         fd = open(path, O_RDONLY | O_CLOEXEC);
     }
     if (fd < 0)
-        bh_logf(&master->log, BH_LOG_ERROR, "cannot find the program of role %s (looked in %s and %s)",
-                bh_role_name(kind), master->role_dir, BH_LIBEXECDIR);
+        bh_logf(&master->log, BH_LOG_ERROR,
+                "cannot find the program of role %s (looked in %s, %s/../libexec/behalf and %s)", role,
+                master->role_dir, master->role_dir, BH_LIBEXECDIR);
     return fd;
 }
 

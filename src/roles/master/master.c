@@ -73,7 +73,8 @@ static void on_hangup(void *ctx)
             bh_child_send_files(&master->children[i]);
             bh_child_send(&master->children[i], BH_MSG_RELOAD, bh_buf_view(&body), -1);
         }
-        bh_logf(&master->log, BH_LOG_INFO, "configuration reloaded (listeners and process counts change at a restart)");
+        bh_logf(&master->log, BH_LOG_INFO,
+                "configuration reloaded (listeners, processes, resolver and queue change at a restart)");
     }
     bh_buf_free(&body);
     bh_notify("READY=1");
