@@ -126,6 +126,19 @@ static int exit_of(const char *code)
     return strcmp(code, "temporary") == 0 ? BH_EXIT_TEMPFAIL : BH_EXIT_USAGE;
 }
 
+/* The daemon says what to do as a sentence; on our line it goes on behind a semicolon. */
+static void say_refused(const char *noun, const char *detail, const char *fix)
+{
+    bool sentence = fix[0] >= 'A' && fix[0] <= 'Z' && (fix[1] == ' ' || (fix[1] >= 'a' && fix[1] <= 'z'));
+
+    if (!*fix)
+        (void)bh_cli_fail(noun, "%s", detail);
+    else if (sentence)
+        (void)bh_cli_fail(noun, "%s; %c%s", detail, fix[0] - 'A' + 'a', fix + 1);
+    else
+        (void)bh_cli_fail(noun, "%s; %s", detail, fix);
+}
+
 /* Takes `answer` apart: the result, or the error said on stderr. */
 static json_t *open_answer(const struct bh_cli *cli, const char *noun, json_t *answer, int *ret_exit)
 {
@@ -137,13 +150,11 @@ static json_t *open_answer(const struct bh_cli *cli, const char *noun, json_t *a
         if (!result)
             result = json_null();
     } else {
-        const char *fix = bh_json_text(error, "fix");
-
         *ret_exit = exit_of(bh_json_text(error, "code"));
         if (cli->json)
             bh_cli_print_json(json_pack("{s:O?}", "error", error));
-        (void)bh_cli_fail(noun, "%s%s%s", error ? bh_json_text(error, "detail") : "the daemon's answer makes no sense",
-                          *fix ? "; " : "", fix);
+        say_refused(noun, error ? bh_json_text(error, "detail") : "the daemon's answer makes no sense",
+                    bh_json_text(error, "fix"));
     }
     json_decref(answer);
     return result;
@@ -157,7 +168,9 @@ json_t *bh_control_ask(const struct bh_cli *cli, const char *noun, const char *v
     int connection = -1;
     bh_err err;
 
-    *ret_exit = connect_to(cli, noun, &connection);
+    const char *said = strcmp(noun, "message") == 0 && strcmp(verb, "send") == 0 ? "send" : noun; /* as typed */
+
+    *ret_exit = connect_to(cli, said, &connection);
     if (*ret_exit) {
         json_decref(args);
         return NULL;
@@ -171,10 +184,10 @@ json_t *bh_control_ask(const struct bh_cli *cli, const char *noun, const char *v
     if (err) {
         json_decref(waiting.answer);
         *ret_exit = err == BH_E_LIMIT ? BH_EXIT_USAGE : BH_EXIT_TEMPFAIL;
-        (void)bh_cli_fail(noun, "the daemon did not answer: %s", bh_err_text(err));
+        (void)bh_cli_fail(said, "the daemon did not answer: %s", bh_err_text(err));
         return NULL;
     }
-    return open_answer(cli, noun, waiting.answer, ret_exit);
+    return open_answer(cli, said, waiting.answer, ret_exit);
 }
 
 int bh_control_do(const struct bh_cli *cli, const char *noun, const char *verb, json_t *args, const char *done,

@@ -45,13 +45,25 @@ static void print_members(const json_t *object)
     for (void *it = json_object_iter((json_t *)(uintptr_t)object); it;
          it = json_object_iter_next((json_t *)(uintptr_t)object, it)) {
         const json_t *value = json_object_iter_value(it);
-        char *text = json_is_array(value) ? NULL : json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
+        char *text =
+            json_is_array(value) || json_is_object(value) ? NULL : json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
 
         if (text)
             (void)printf("%-20s %s\n", json_object_iter_key(it),
                          json_is_string(value) ? json_string_value(value) : text);
         free(text);
     }
+}
+
+static void print_counts(const json_t *result)
+{
+    const json_t *since_start = json_object_get(result, "since_start");
+
+    print_members(result);
+    if (!json_object_size(since_start))
+        return;
+    (void)printf("\nsince the start:\n");
+    print_members(since_start);
 }
 
 static void print_list(const json_t *result)
@@ -132,9 +144,14 @@ int bh_cli_queue(struct bh_cli *cli, int argc, char **argv)
     if (argc == 2 && strcmp(verb, "list") == 0)
         return ask_and_print(cli, "queue", "list", args, print_list);
     if (argc <= 3 && strcmp(verb, "show") == 0)
-        return ask_and_print(cli, "queue", "show", args, argc == 3 ? print_message : print_members);
-    if (argc <= 3 && (strcmp(verb, "retry") == 0 || strcmp(verb, "drop") == 0))
+        return ask_and_print(cli, "queue", "show", args, argc == 3 ? print_message : print_counts);
+    if (argc <= 3 && (strcmp(verb, "retry") == 0 || strcmp(verb, "drop") == 0)) {
+        if (argc == 2 && !domain && !customer && !all) {
+            json_decref(args);
+            return bh_cli_fail("queue", "%s what? say ID, --domain NAME, --customer-id N or --all", verb);
+        }
         return ask_and_print(cli, "queue", verb, args, print_members);
+    }
     json_decref(args);
     return bh_cli_fail("queue", "say list, show, retry or drop; see behalf queue --help");
 }
