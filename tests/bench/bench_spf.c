@@ -121,19 +121,27 @@ static void check_libspf2(SPF_server_t *server, size_t i)
     SPF_request_free(request);
 }
 
-/* Checks per second over ROUND_MS. */
+static double cpu_ms(void)
+{
+    struct timespec t;
+
+    (void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return (double)t.tv_sec * 1e3 + (double)t.tv_nsec * 1e-6;
+}
+
+/* Checks per second of our own CPU time, over ROUND_MS of it: a busy machine does not decide. */
 static double measure(void (*check)(void *with, size_t i), void *with)
 {
-    bh_time_ms start = bh_clock_monotonic();
-    bh_time_ms now;
+    double start = cpu_ms();
+    double now;
     size_t done = 0;
 
     do {
         for (size_t i = 0; i < 256; i++)
             check(with, done++ % CHECKS);
-        now = bh_clock_monotonic();
+        now = cpu_ms();
     } while (now < start + ROUND_MS);
-    return (double)done * 1000 / (double)(now - start);
+    return (double)done * 1000 / (now - start);
 }
 
 static void ours(void *with, size_t i)
@@ -261,5 +269,7 @@ int main(void)
     bool is_fast = compare_speed(bh_zonefile_resolver_base(resolver));
 
     bh_zonefile_resolver_free(resolver);
+    (void)printf("%sbench-spf: %d passed, %d failed, 0 skipped\n", is_small && is_fast ? "" : "FAIL\n",
+                 is_small + is_fast, !is_small + !is_fast);
     return is_small && is_fast ? 0 : 1;
 }
