@@ -11,8 +11,8 @@
 static char message[1 << 20];
 static char key_text[1 << 16];
 
-static bh_err sign(struct bh_dkim *dkim, struct bh_arena *arena, const struct bh_dkim_key *key, bh_str text, char **argv,
-                   bh_str *ret_field)
+static bh_err sign(struct bh_dkim *dkim, struct bh_arena *arena, const struct bh_dkim_key *key, bh_str text,
+                   char **argv, bh_str *ret_field)
 {
     bh_str names[500];
     struct bh_dkim_signing signing = {.key_type = bh_dkim_key_type(key),
@@ -59,7 +59,8 @@ int main(int argc, char **argv)
     bh_str field;
     bh_err err;
 
-    if (!dkim || !arena || !file || bh_dkim_key_load((bh_str){key_text, fread(key_text, 1, sizeof(key_text), file)}, &key))
+    if (!dkim || !arena || !file ||
+        bh_dkim_key_load((bh_str){key_text, fread(key_text, 1, sizeof(key_text), file)}, &key))
         return 2;
     fclose(file);
     err = sign(dkim, arena, key, text, argv, &field);

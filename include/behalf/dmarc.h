@@ -7,6 +7,7 @@
 #ifndef BEHALF_DMARC_H
 #define BEHALF_DMARC_H
 
+#include <behalf/arena.h>
 #include <behalf/lint.h>
 #include <behalf/psl.h>
 #include <behalf/resolver.h>
@@ -75,6 +76,13 @@ struct bh_dmarc_dkim {
     bool pass;     /* the signature verified */
     bh_str domain; /* d= */
 };
+
+/* The author domain of a message (RFC 9989 5.3.1), for bh_dmarc_request.header_from: `header` is a header block, or a
+ * message from its first byte. Several mailboxes of one domain are one author. Empty, and *ret_why says why (static
+ * text; NULL otherwise), when there is no From field, several of them, authors of several domains, or an address that
+ * readers of the message may take for another one. A view of the header or in the arena; in its case, perhaps with
+ * U-labels. */
+BH_API bh_str bh_dmarc_author_domain(struct bh_arena *arena, bh_str header, const char **ret_why);
 
 enum { BH_DMARC_IDENTIFIERS_MAX = 16 }; /* passing DKIM domains looked at; more are passed over */
 

@@ -2,8 +2,6 @@
  * prints, or puts its member into the JSON object; DMARC gets what SPF and DKIM found. */
 #include "auth_tool.h"
 #include "commands.h"
-#include "proto/mime/address.h"
-#include "proto/mime/header.h"
 #include "tool_verdicts.h"
 
 enum { MAX_DKIM = 100 };
@@ -128,57 +126,6 @@ static int check_arc(struct verify_run *run)
 
 /* ---- DMARC ---- */
 
-/* Several authors of one domain are one to DMARC (RFC 9989 5.3.1). */
-static bh_str common_domain(struct bh_arena *arena, bh_str value)
-{
-    struct bh_address_list list;
-
-    if (bh_address_list_parse(arena, value, 100, &list) || list.cut || list.count == 0)
-        return (bh_str){NULL, 0};
-    for (size_t i = 0; i < list.count; i++)
-        if (list.items[i].domain.n == 0 || !bh_str_eq_ci(list.items[i].domain, list.items[0].domain))
-            return (bh_str){NULL, 0};
-    return list.items[0].domain;
-}
-
-static bh_str domain_of(struct verify_run *run, bh_str value)
-{
-    struct bh_author author;
-    enum bh_author_fault fault = bh_author_parse(run->auth.arena, value, &author);
-    bh_str domain;
-
-    if (fault == BH_AUTHOR_OK)
-        return author.domain;
-    domain = fault == BH_AUTHOR_SEVERAL ? common_domain(run->auth.arena, value) : (bh_str){NULL, 0};
-    if (!domain.n)
-        run->from_fault = bh_author_fault_text(fault);
-    return domain;
-}
-
-/* The author domain; empty, with a reason in from_fault, unless there is exactly one. */
-static bh_str author_domain(struct verify_run *run)
-{
-    struct bh_header_iter it = bh_header_iter_make(bh_buf_view(&run->auth.message.bytes), 100000, 64 << 20);
-    struct bh_header_field field;
-    bh_str value = {NULL, 0};
-    size_t count = 0;
-    bh_err err;
-
-    while ((err = bh_header_next(&it, &field)) == BH_MORE) {
-        if (!bh_str_eq_ci(field.name, BH_STR("from")))
-            continue;
-        value = field.value;
-        count++;
-    }
-    if (err == BH_DONE && count == 1)
-        return domain_of(run, value);
-    if (err != BH_DONE)
-        run->from_fault = "the header is too long to be read";
-    else
-        run->from_fault = count ? "the message has several From fields" : "the message has no From field";
-    return (bh_str){NULL, 0};
-}
-
 static void on_dmarc(void *ctx, const struct bh_dmarc_outcome *outcome)
 {
     struct verify_run *run = ctx;
@@ -247,7 +194,8 @@ static int check_dmarc(struct verify_run *run)
             return bh_cli_fail("verify", "cannot load the list of public suffixes; see --psl");
         request.suffixes = bh_psl_base(psl);
     }
-    request.header_from = author_domain(run);
+    request.header_from =
+        bh_dmarc_author_domain(run->auth.arena, bh_buf_view(&run->auth.message.bytes), &run->from_fault);
     status = check_dmarc_with(run, &request);
     bh_psl_free(psl);
     return status;

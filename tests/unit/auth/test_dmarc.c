@@ -500,9 +500,40 @@ static void the_linter_finds_mistakes(void **state)
     }
 }
 
+/* ---- the author domain ---- */
+
+static void author_domains(void **state)
+{
+    static const struct {
+        const char *header;
+        const char *domain; /* NULL: none */
+    } cases[] = {
+        {"To: x@y.example\r\nfrom : A <a@Example.COM>\r\n\r\nFrom: b@other.example\r\n", "Example.COM"},
+        {"From: a@one.example, \"b\" <b@ONE.example>\r\n", "one.example"},
+        {"From: a@one.example, b@two.example\r\n", NULL},
+        {"From: a@one.example\r\nFrom: a@one.example\r\n", NULL},
+        {"From: nobody\r\n", NULL},
+        {"From: group:;\r\n", NULL},
+        {"From: a@[192.0.2.1]\r\n", NULL},
+        {"To: a@one.example\r\n", NULL},
+        {"", NULL},
+    };
+    struct bh_arena *arena = bh_arena_new(1 << 20);
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        const char *why = "";
+        bh_str domain = bh_dmarc_author_domain(arena, bh_str_c(cases[i].header), &why);
+
+        if (!bh_str_eq(domain, bh_str_c(cases[i].domain)) || !why != !!cases[i].domain)
+            fail_msg("%s: %.*s %s", cases[i].header, BH_FMT(domain), why ? why : "");
+    }
+    bh_arena_free(arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(author_domains),
         cmocka_unit_test(alignment_examples_of_b1),
         cmocka_unit_test(records_of_b2_can_be_read),
         cmocka_unit_test(tree_walk_of_b41),
