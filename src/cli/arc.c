@@ -231,5 +231,5 @@ int bh_cli_arc(struct bh_cli *cli, int argc, char **argv)
         return with_message(cli, &o, argc > 2 ? argv[2] : NULL, NULL);
     if (strcmp(verb, "seal") == 0 && argc <= 3)
         return load_and_seal(cli, &o, argc > 2 ? argv[2] : NULL);
-    return bh_cli_fail("arc", "no such thing to do; see behalf arc --help");
+    return bh_cli_fail("arc", "say verify or seal; see behalf arc --help");
 }

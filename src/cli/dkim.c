@@ -315,5 +315,5 @@ int bh_cli_dkim(struct bh_cli *cli, int argc, char **argv)
         return bh_cli_dkim_import(cli, o.domain, o.customer, o.selector, argc > 2 ? argv[2] : NULL);
     if (strcmp(verb, "verify") == 0 && argc <= 3)
         return with_message(cli, &o, argc > 2 ? argv[2] : NULL, NULL);
-    return bh_cli_fail("dkim", "no such thing to do; see behalf dkim --help");
+    return bh_cli_fail("dkim", "say sign, verify, import or keygen; see behalf dkim --help");
 }

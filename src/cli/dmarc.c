@@ -332,5 +332,5 @@ int bh_cli_dmarc(struct bh_cli *cli, int argc, char **argv)
         return check(cli, &o);
     if ((argc == 2 || argc == 3) && strcmp(argv[1], "lint") == 0)
         return lint(cli, &o, argv[2]);
-    return bh_cli_fail("dmarc", "no such thing to do; see behalf dmarc --help");
+    return bh_cli_fail("dmarc", "say check or lint; see behalf dmarc --help");
 }

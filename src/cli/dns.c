@@ -298,5 +298,5 @@ int bh_cli_dns(struct bh_cli *cli, int argc, char **argv)
         return sign(&o);
     if (argc >= 2 && strcmp(argv[1], "serve") == 0)
         return serve(&o, argv + 2, argc - 2);
-    return bh_cli_fail("dns", "no such thing to do; see behalf dns --help");
+    return bh_cli_fail("dns", "say answer, serve or sign; see behalf dns --help");
 }

@@ -187,5 +187,5 @@ int bh_cli_spf(struct bh_cli *cli, int argc, char **argv)
         return lint_or_explain(cli, &o, argv[2], false);
     if ((argc == 2 || argc == 3) && strcmp(argv[1], "explain") == 0)
         return lint_or_explain(cli, &o, argv[2], true);
-    return bh_cli_fail("spf", "no such thing to do; see behalf spf --help");
+    return bh_cli_fail("spf", "say check, lint or explain; see behalf spf --help");
 }

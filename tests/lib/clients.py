@@ -19,6 +19,10 @@ def tls_context(ca):
     return context
 
 
+def in_words(code, text):
+    return "%d %s" % (code, text.decode("utf-8", "replace").replace("\n", "; "))
+
+
 def by_smtplib(raw, server, user, password, mail_from, recipients, ca, implicit=True):
     """Python's smtplib: implicit TLS on 465, or STARTTLS on 587."""
     options = ["BODY=8BITMIME"] if any(b > 127 for b in raw) else []
@@ -34,7 +38,9 @@ def by_smtplib(raw, server, user, password, mail_from, recipients, ca, implicit=
                 smtp.login(user, password)
             smtp.sendmail(mail_from, recipients, raw, mail_options=options)
     except smtplib.SMTPRecipientsRefused as error:
-        raise Refused(str(list(error.recipients.values())[0])) from None
+        raise Refused(in_words(*list(error.recipients.values())[0])) from None
+    except smtplib.SMTPResponseException as error:
+        raise Refused(in_words(error.smtp_code, error.smtp_error)) from None
     except smtplib.SMTPException as error:
         raise Refused(str(error)) from None
 

@@ -2,6 +2,7 @@
 """demo.py [--once] [FILE.eml...]: what ./run shows once behalf is built. See little_world.py for who plays which part."""
 import os
 import pathlib
+import shutil
 import signal
 import sys
 import time
@@ -103,7 +104,8 @@ def what_next(world):
     say("your own message:   ./run FILE.eml")
     say("what it holds:      %s domain list" % world.behalf_command)
     say("                    %s queue list" % world.behalf_command)
-    say("its answers:        dig @%s -p %d %s TXT" % (world.dns + ("bounce." + customer.domain,)))
+    ask = next((tool for tool in ("dig", "kdig") if shutil.which(tool)), "dig")
+    say("its answers:        %s @%s -p %d %s TXT" % ((ask,) + world.dns + ("bounce." + customer.domain,)))
     say("ports:              submission %s:%d (STARTTLS), %s:%d (TLS); bounces %s:%d; DNS %s:%d; the receiver %s:%d" % (
         world.submission + world.submissions + world.smtp + world.dns + world.receiver))
     say("state:              %s (gone when this ends)" % world.folder)

@@ -66,6 +66,11 @@ void bh_credential_add(struct bh_command *command)
     (void)crypto_hash_sha256(hash, (const unsigned char *)password.p, password.n);
     err = bh_credential_insert(command->core->store, customer.id, credential.username,
                                bh_str_of((const char *)hash, sizeof(hash)), credential.created_at, &credential.id);
+    if (err == BH_E_EXISTS) {
+        bh_command_fail(command, "exists", "Choose another; one that was revoked is not given again",
+                        "the user name %.*s is taken", BH_FMT(credential.username));
+        return;
+    }
     if (err) {
         bh_command_fail_err(command, err, "cannot store the credential");
         return;

@@ -424,7 +424,7 @@ static void message_show(struct command *c)
     uint64_t id;
 
     if (!parse_id(arg(c, "id"), &id))
-        fail(c, "invalid", "\"id\" is not a message id", "Ids look like msg_ and 13 letters and digits");
+        fail(c, "invalid", "this is not a message id", "An id is msg_ and 13 letters and digits");
     else
         bh_message_select(c->q->store, id, take_message, message_read, c);
 }
@@ -518,6 +518,8 @@ static void on_targets(struct command *c, void (*act)(struct command *c))
     c->targets = calloc(ACT_MAX, sizeof(*c->targets));
     if (!c->targets)
         fail(c, "temporary", "out of memory", "Try again");
+    else if (arg(c, "id").p && !parse_id(arg(c, "id"), &id)) /* never taken for "all" */
+        fail(c, "invalid", "this is not a message id", "An id is msg_ and 13 letters and digits");
     else if (parse_id(arg(c, "id"), &id))
         bh_recipient_select_message(c->q->store, id, 0, ACT_MAX, take_target, targets_read, c);
     else if (domain.n || customer || json_is_true(json_object_get(c->args, "all")))
