@@ -91,9 +91,9 @@ static void walk_strs(struct walk *walk, bh_str **list, size_t *count)
 
 static void walk_names(struct walk *walk, struct bh_config *c)
 {
-    bh_str *const members[] = {&c->platform, &c->hostname,      &c->inbound_host,    &c->state_dir,
-                               &c->run_dir,  &c->control_group, &c->tls_certificate, &c->tls_key,
-                               &c->ca_file,  &c->root_hints,    &c->trust_anchor,    &c->dmarc_policy};
+    bh_str *const members[] = {&c->platform,      &c->hostname,        &c->inbound_host, &c->state_dir, &c->run_dir,
+                               &c->control_group, &c->tls_certificate, &c->tls_key,      &c->ca_file,   &c->root_hints,
+                               &c->trust_anchor,  &c->dmarc_policy,    &c->catalog};
 
     for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++)
         walk_str(walk, members[i]);
@@ -124,7 +124,8 @@ static void walk_numbers(struct walk *walk, struct bh_config *c)
                                  &c->unacknowledged_max,
 
                                  &c->bounce_keep_s,
-                                 &c->zone_ttl_s};
+                                 &c->zone_ttl_s,
+                                 &c->query_log_sample};
 
     for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++)
         walk_u32(walk, members[i]);
@@ -134,6 +135,17 @@ static void walk_numbers(struct walk *walk, struct bh_config *c)
     walk_bool(walk, &c->egress_bind);
     walk_bool(walk, &c->log_debug);
     WALK_ENUM(walk, enum bh_resolver_mode, c->resolver_mode);
+}
+
+static void walk_secondary(struct walk *walk, struct bh_secondary *secondary)
+{
+    walk_str(walk, &secondary->label);
+    walk_str(walk, &secondary->tsig_key);
+    secondary->notify = walk_list(walk, secondary->notify, &secondary->notify_count, sizeof(*secondary->notify));
+    for (size_t i = 0; i < secondary->notify_count; i++) {
+        walk_str(walk, &secondary->notify[i].address);
+        walk_u16(walk, &secondary->notify[i].port);
+    }
 }
 
 static void walk_sections(struct walk *walk, struct bh_config *c)
@@ -150,6 +162,9 @@ static void walk_sections(struct walk *walk, struct bh_config *c)
         walk_str(walk, &c->nameservers[i].label);
         walk_strs(walk, &c->nameservers[i].addresses, &c->nameservers[i].address_count);
     }
+    c->secondaries = walk_list(walk, c->secondaries, &c->secondary_count, sizeof(*c->secondaries));
+    for (size_t i = 0; i < c->secondary_count; i++)
+        walk_secondary(walk, &c->secondaries[i]);
     c->stubs = walk_list(walk, c->stubs, &c->stub_count, sizeof(*c->stubs));
     for (size_t i = 0; i < c->stub_count; i++) {
         walk_str(walk, &c->stubs[i].zone);

@@ -32,6 +32,19 @@ struct bh_nameserver {
     size_t address_count;
 };
 
+struct bh_endpoint {
+    bh_str address;
+    uint16_t port;
+};
+
+/* Somebody else's name server that takes our zones. */
+struct bh_secondary {
+    bh_str label;
+    struct bh_endpoint *notify; /* who is told of changes */
+    size_t notify_count;
+    bh_str tsig_key; /* file */
+};
+
 struct bh_route {
     bh_str domain; /* "example.net", or "*" for the default route */
     bh_str host;   /* name or address literal; a name is looked up by address, not by MX */
@@ -59,9 +72,13 @@ struct bh_config {
 
     struct bh_listener *listeners;
     size_t listener_count;
-    struct bh_nameserver *nameservers;
+    struct bh_nameserver *nameservers; /* the NS set: ours unless the primary is hidden, and the listed secondaries */
     size_t nameserver_count;
-    bh_str *egress; /* source addresses of mail: SPF lists them */
+    struct bh_secondary *secondaries;
+    size_t secondary_count;
+    bh_str catalog;            /* zone that lists our zones to secondaries (RFC 9432); empty = none */
+    uint32_t query_log_sample; /* one DNS query in so many is logged; 0 = none */
+    bh_str *egress;            /* source addresses of mail: SPF lists them */
     size_t egress_count;
     bool egress_bind; /* bind outgoing connections to them (false in loopback worlds) */
 

@@ -358,7 +358,8 @@ enum bh_delivery_verdict { BH_DELIVERED = 1, BH_DEFERRED = 2, BH_BOUNCED = 3 };
 #define BH_FIELDS_zone_remove(F) F(str, name)
 #define BH_FIELDS_zones_commit(F)                                                                                      \
     F(u64, version)                                                                                                    \
-    F(u8, whole) /* 1: zones not named since connection are gone */
+    F(u8, whole)   /* 1: zones not named since connection are gone */                                                  \
+    F(u32, serial) /* of this change, larger than those before: the catalog has it */
 
 #define BH_FIELDS_dns_ask(F)                                                                                           \
     F(str, name)                                                                                                       \

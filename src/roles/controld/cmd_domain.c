@@ -102,6 +102,8 @@ void bh_domain_zone(struct bh_command *command)
     err = bh_controld_view(core, command->arena, domain.id, false, &view);
     if (!err)
         err = bh_build_delegated_zone(command->arena, &core->platform, &view, &zone);
+    if (!err)
+        err = bh_serial_show(core, &zone);
     if (!err) {
         bh_zone_print(&zone, &text);
         err = bh_buf_err(&text);

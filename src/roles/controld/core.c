@@ -42,12 +42,20 @@ static bh_err read_counters(struct bh_controld *core, struct bh_arena *arena)
 {
     bh_str text;
     int64_t next;
+    uint64_t serial = 0;
     bh_err err = bh_setting_get(core->store, arena, BH_STR("version"), &text);
 
     if (!err)
         err = bh_str_to_u64(text, INT64_MAX, &core->version);
     else if (err == BH_E_NOT_FOUND)
         err = BH_OK;
+    if (!err)
+        err = bh_setting_get(core->store, arena, BH_STR("serial"), &text);
+    if (!err)
+        err = bh_str_to_u64(text, UINT32_MAX, &serial);
+    else if (err == BH_E_NOT_FOUND)
+        err = BH_OK;
+    core->serial = (uint32_t)serial;
     if (!err)
         err = bh_key_next_id(core->store, &next);
     if (err)
@@ -105,8 +113,11 @@ static bh_err make_platform(struct bh_controld *core, struct bh_arena *arena)
 bh_err bh_controld_start(struct bh_controld *core)
 {
     struct bh_arena *arena = bh_arena_new(PLATFORM_ARENA_BYTES);
+    uint64_t seed[2];
     bh_err err;
 
+    bh_random_fill(core->random, seed, sizeof(seed));
+    bh_map_init(&core->serials, seed);
     bh_list_init(&core->dirty);
     bh_list_init(&core->checks);
     if (!core->grace_ms)
@@ -124,4 +135,5 @@ void bh_controld_stop(struct bh_controld *core)
 {
     bh_check_free(core);
     bh_publish_free(core);
+    bh_serials_free(core);
 }

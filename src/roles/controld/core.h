@@ -8,6 +8,7 @@
 
 #include "base/list.h"
 #include "base/log.h"
+#include "base/map.h"
 #include "base/random.h"
 #include "domain/zones.h"
 #include "roles/messages.h"
@@ -40,7 +41,7 @@ struct bh_controld_out {
     bh_err (*submit)(void *ctx, const struct bh_msg_submit *submit, int fd, bh_submit_done *done, void *done_ctx);
     void (*zone)(void *ctx, const struct bh_zone *zone); /* to every dnsd */
     void (*zone_remove)(void *ctx, bh_str name);         /* to every dnsd */
-    void (*zones_commit)(void *ctx, uint64_t version, bool whole);
+    void (*zones_commit)(void *ctx, uint64_t version, bool whole, uint32_t serial);
     void (*version)(void *ctx, uint64_t version); /* to all who cache look-ups */
     void (*wake)(void *ctx, int64_t in_ms);       /* call bh_controld_wake then, replaces an earlier order */
     void (*settle)(void *ctx);                    /* call bh_controld_settle at the end of this turn */
@@ -60,7 +61,8 @@ struct bh_controld {
 
     uint64_t version; /* of all look-ups; grows with every change */
     uint64_t next_key_id;
-    uint32_t serial;
+    uint32_t serial;       /* the newest of all zones */
+    struct bh_map serials; /* of each zone (serials.c) */
     struct bh_list dirty;  /* zones to build and push (publish.c) */
     struct bh_list checks; /* running (checker.c) */
     size_t check_count;
@@ -100,6 +102,14 @@ void bh_publish_settle(struct bh_controld *core);
 /* Everything, for a dnsd that has just come up: calls `zone` with each, in an arena that is reset after it. */
 BH_MUST bh_err bh_publish_all(struct bh_controld *core, void (*zone)(void *ctx, const struct bh_zone *zone), void *ctx);
 void bh_publish_free(struct bh_controld *core);
+
+/* serials.c. The zone has been built with core->serial; where its content is what it was, it gets its old serial back.
+ * BH_E_NOMEM. */
+BH_MUST bh_err bh_serial_settle(struct bh_controld *core, struct bh_zone *zone);
+/* The serial under which it was last published, for showing it. BH_E_NOMEM. */
+BH_MUST bh_err bh_serial_show(const struct bh_controld *core, struct bh_zone *zone);
+void bh_serial_forget(struct bh_controld *core, bh_str apex);
+void bh_serials_free(struct bh_controld *core);
 
 /* checker.c: verification. */
 typedef void bh_check_done(void *ctx, bh_err err);

@@ -327,20 +327,20 @@ static void remove_zone(void *ctx, bh_str name)
             (void)!BH_PEER_SEND(peer, ZONE_REMOVE, 0, zone_remove, &(struct bh_msg_zone_remove){name});
 }
 
-static bh_err commit_zones(struct bh_peer *peer, uint64_t version, bool whole)
+static bh_err commit_zones(struct bh_peer *peer, uint64_t version, bool whole, uint32_t serial)
 {
-    struct bh_msg_zones_commit message = {version, whole};
+    struct bh_msg_zones_commit message = {version, whole, serial};
 
     return BH_PEER_SEND(peer, ZONES_COMMIT, 0, zones_commit, &message);
 }
 
-static void commit_all(void *ctx, uint64_t version, bool whole)
+static void commit_all(void *ctx, uint64_t version, bool whole, uint32_t serial)
 {
     struct controld *controld = ctx;
 
     for (struct bh_peer *peer = controld->role->peers; peer; peer = peer->next_peer)
         if (peer->kind == BH_ROLE_DNSD && peer->up)
-            (void)!commit_zones(peer, version, whole);
+            (void)!commit_zones(peer, version, whole, serial);
 }
 
 static bh_err tell_version(struct bh_peer *peer, uint64_t version)
@@ -604,7 +604,7 @@ static void peer_up(struct bh_role *role, struct bh_peer *peer)
         return;
     if (bh_publish_all(&controld->core, put_zone_to, peer))
         bh_logf(&role->log, BH_LOG_ERROR, "not every zone could be built");
-    (void)!commit_zones(peer, controld->core.version, true);
+    (void)!commit_zones(peer, controld->core.version, true, controld->core.serial);
 }
 
 static void reload(struct bh_role *role)

@@ -73,10 +73,12 @@ struct build {
     bh_err err;
 };
 
-static void finish(struct build *build, bh_err err, const struct bh_zone *zone)
+static void finish(struct build *build, bh_err err, struct bh_zone *zone)
 {
     if (!err)
         err = bh_zone_err(zone);
+    if (!err)
+        err = bh_serial_settle(build->core, zone);
     if (!err)
         build->zone(build->ctx, zone);
     else
@@ -243,17 +245,26 @@ static void build_one(struct build *build, const struct dirty *dirty)
     case DIRTY_REMOVED:
     default:
         build->core->out->zone_remove(build->core->out_ctx, name);
+        bh_serial_forget(build->core, name);
         break;
     }
 }
 
-/* Serials are the time where it runs ahead, so that they grow over restarts too (RFC 1982). */
+/* Serials are the time where it runs ahead, so that they grow over restarts too (RFC 1982); after a burst of changes
+ * they are ahead of it, and stored. */
 static void next_serial(struct bh_controld *core)
 {
     uint32_t now_s = (uint32_t)(bh_controld_now(core) / 1000);
 
+    char text[16];
+
     core->serial = now_s > core->serial ? now_s : core->serial + 1;
     core->platform.serial = core->serial;
+    if (core->serial == now_s)
+        return;
+    (void)snprintf(text, sizeof(text), "%u", core->serial);
+    if (bh_setting_set(core->store, BH_STR("serial"), bh_str_c(text)))
+        core->out->log(core->out_ctx, BH_LOG_ERROR, "cannot store the serial", bh_str_c(bh_store_error(core->store)));
 }
 
 void bh_publish_settle(struct bh_controld *core)
@@ -273,7 +284,7 @@ void bh_publish_settle(struct bh_controld *core)
         free(DIRTY_OF(node));
     }
     bh_arena_free(build.arena);
-    core->out->zones_commit(core->out_ctx, core->version, false);
+    core->out->zones_commit(core->out_ctx, core->version, false, core->serial);
 }
 
 struct shard_copy {

@@ -54,8 +54,13 @@ void bh_dns_server_use(struct bh_dns_server *server, const struct bh_dns_zones *
 
 /* Secondaries with this key may transfer every zone. BH_E_LIMIT over 16. */
 BH_MUST bh_err bh_dns_server_add_key(struct bh_dns_server *server, const struct bh_dns_tsig_key *key);
-/* Changes are told to this address, from the server's own UDP socket. BH_E_LIMIT over 16. */
+/* Changes are told to this address, from a UDP socket of the server's. BH_E_LIMIT over 16. */
 BH_MUST bh_err bh_dns_server_add_secondary(struct bh_dns_server *server, const struct sockaddr_storage *address);
+/* A UDP socket for that alone; without one it is the first that queries come to. For where several servers share a
+ * port: a confirmation to it could reach another of them. Takes over `fd`, also on error. BH_E_NOMEM, BH_E_IO. */
+BH_MUST bh_err bh_dns_server_add_notifier(struct bh_dns_server *server, int fd);
+/* Forgets keys, addresses and sockets for them, and what is under way. */
+void bh_dns_server_forget_secondaries(struct bh_dns_server *server);
 /* Tells all secondaries that the zone has changed, and again with growing intervals until each has confirmed. Nothing
  * when it is under way already. BH_E_NOMEM, BH_E_LIMIT. */
 BH_MUST bh_err bh_dns_server_notify(struct bh_dns_server *server, bh_str apex);

@@ -1,41 +1,96 @@
-/* dnsd: the authoritative name server. Master hands over its sockets, controld pushes the zones; until the first
- * commit it answers REFUSED, which sends resolvers to another server. Its own state is the set of zones, nothing else:
- * a restarted dnsd gets the whole set again. */
+/* dnsd: the authoritative name server. Master hands over its sockets, controld pushes the zones. Queries wait in the
+ * sockets until the zones are there: what comes while a killed dnsd starts again is answered late, not refused, which
+ * resolvers would remember. Its own state is the set of zones, nothing else: a restarted dnsd gets the whole set again.
+ */
 #include "base/random.h"
-#include "dns_server.h"
-#include "roles/role.h"
-#include "zones_in.h"
+#include "dnsd.h"
 #include <stdlib.h>
+#include <unistd.h>
 
 enum { RATE_PER_S = 1000 /* equal responses to one network over UDP */ };
 
-struct dnsd {
-    struct bh_dns_follower follower;
-    struct bh_zones_in zones_in;
-    struct bh_dns_server *server;
-};
+/* Files come before `start`, so whichever is first makes the state. */
+static struct bh_dnsd *state_of(struct bh_role *role)
+{
+    struct bh_dnsd *dnsd = role->state;
+
+    if (!dnsd && (dnsd = calloc(1, sizeof *dnsd))) {
+        bh_list_init(&dnsd->held);
+        role->state = dnsd;
+    }
+    return dnsd;
+}
+
+static bh_err file(struct bh_role *role, bh_str purpose, int fd)
+{
+    struct bh_dnsd *dnsd = state_of(role);
+
+    if (dnsd)
+        return bh_follow_file(role, dnsd, purpose, fd);
+    (void)close(fd);
+    return BH_E_NOMEM;
+}
 
 static bh_err start(struct bh_role *role)
 {
     struct bh_dns_server_options options = bh_dns_server_defaults();
-    struct dnsd *dnsd = calloc(1, sizeof *dnsd);
+    struct bh_dnsd *dnsd = state_of(role);
     uint64_t seed;
+    bh_err err;
 
     if (!dnsd)
         return BH_E_NOMEM;
     options.rate_per_s = RATE_PER_S;
-    role->state = dnsd;
     bh_random_fill(&bh_random_os, &seed, sizeof seed);
     dnsd->server = bh_dns_server_new(role->loop, &options, &bh_random_os);
-    return dnsd->server ? bh_dns_follower_init(&dnsd->follower, seed) : BH_E_NOMEM;
+    err = dnsd->server ? bh_dns_follower_init(&dnsd->follower, seed) : BH_E_NOMEM;
+    return err ? err : bh_follow_configure(role, dnsd);
+}
+
+static void reload(struct bh_role *role)
+{
+    bh_err err = bh_follow_configure(role, role->state);
+
+    if (err)
+        bh_logf(&role->log, BH_LOG_ERROR, "not all secondaries are followed: %s", bh_err_text(err));
+}
+
+static bh_err serve_on(struct bh_dnsd *dnsd, int fd, bool datagram)
+{
+    return datagram ? bh_dns_server_add_udp(dnsd->server, fd) : bh_dns_server_add_tcp(dnsd->server, fd);
 }
 
 static bh_err listener(struct bh_role *role, const struct bh_listener *listener, int fd, bool datagram)
 {
-    struct dnsd *dnsd = role->state;
+    struct bh_dnsd *dnsd = role->state;
+    struct bh_held_socket *held;
 
     (void)listener;
-    return datagram ? bh_dns_server_add_udp(dnsd->server, fd) : bh_dns_server_add_tcp(dnsd->server, fd);
+    if (dnsd->serving)
+        return serve_on(dnsd, fd, datagram);
+    held = malloc(sizeof *held);
+    if (!held) {
+        (void)close(fd);
+        return BH_E_NOMEM;
+    }
+    *held = (struct bh_held_socket){.fd = fd, .datagram = datagram};
+    bh_list_push(&dnsd->held, &held->node);
+    return BH_OK;
+}
+
+static bh_err serve_on_held(struct bh_dnsd *dnsd)
+{
+    bh_err err = BH_OK;
+
+    dnsd->serving = true;
+    for (struct bh_list *node; (node = bh_list_pop(&dnsd->held));) {
+        struct bh_held_socket *held = BH_CONTAINER_OF(node, struct bh_held_socket, node);
+        bh_err one = serve_on(dnsd, held->fd, held->datagram);
+
+        err = err ? err : one;
+        free(held);
+    }
+    return err;
 }
 
 static void log_bad_zone(struct bh_role *role, bh_str zone, const struct bh_dns_zone_error *error)
@@ -51,7 +106,7 @@ static void log_bad_zone(struct bh_role *role, bh_str zone, const struct bh_dns_
 
 static bh_err handle_zone(struct bh_role *role, bh_str body)
 {
-    struct dnsd *dnsd = role->state;
+    struct bh_dnsd *dnsd = role->state;
     struct bh_dns_zone_error error = {0};
     struct bh_msg_zone message;
     bh_err err = bh_msg_zone_get(body, &message);
@@ -66,7 +121,7 @@ static bh_err handle_zone(struct bh_role *role, bh_str body)
 
 static bh_err handle_remove(struct bh_role *role, bh_str body)
 {
-    struct dnsd *dnsd = role->state;
+    struct bh_dnsd *dnsd = role->state;
     struct bh_msg_zone_remove message;
     bh_err err = bh_msg_zone_remove_get(body, &message);
 
@@ -75,13 +130,15 @@ static bh_err handle_remove(struct bh_role *role, bh_str body)
 
 static bh_err handle_commit(struct bh_role *role, struct bh_peer *peer, const struct bh_ipc_message *message)
 {
-    struct dnsd *dnsd = role->state;
+    struct bh_dnsd *dnsd = role->state;
     struct bh_msg_zones_commit commit;
     bh_err err = bh_msg_zones_commit_get(message->body, &commit);
 
     if (!err)
-        err = bh_dns_follower_commit(&dnsd->follower, commit.whole != 0);
+        err = bh_follow_commit(dnsd, commit.whole != 0, commit.serial);
     bh_dns_server_use(dnsd->server, dnsd->follower.zones);
+    if (!err && !dnsd->serving)
+        err = serve_on_held(dnsd);
     if (err)
         return err;
     if (commit.whole)
@@ -92,7 +149,7 @@ static bh_err handle_commit(struct bh_role *role, struct bh_peer *peer, const st
 /* keyd's ring of cookie secrets, newest last; ours is newest first. Until it comes the server's own secret serves. */
 static bh_err handle_subkeys(struct bh_role *role, bh_str body)
 {
-    struct dnsd *dnsd = role->state;
+    struct bh_dnsd *dnsd = role->state;
     struct bh_dns_cookie_secrets secrets = {0};
     struct bh_msg_subkeys message;
     struct bh_rec_subkey subkey;
@@ -136,7 +193,7 @@ static bh_err handle_message(struct bh_role *role, struct bh_peer *peer, struct 
 /* A half-sent set is worth nothing; what is served goes on. */
 static void peer_down(struct bh_role *role, struct bh_peer *peer)
 {
-    struct dnsd *dnsd = role->state;
+    struct bh_dnsd *dnsd = role->state;
 
     if (peer->kind != BH_ROLE_CONTROLD)
         return;
@@ -146,8 +203,11 @@ static void peer_down(struct bh_role *role, struct bh_peer *peer)
 
 static void stop(struct bh_role *role)
 {
-    struct dnsd *dnsd = role->state;
+    struct bh_dnsd *dnsd = role->state;
 
+    for (struct bh_list *node; (node = bh_list_pop(&dnsd->held));)
+        free(BH_CONTAINER_OF(node, struct bh_held_socket, node));
+    bh_wipe(dnsd->keys, sizeof dnsd->keys);
     bh_dns_server_free(dnsd->server);
     bh_dns_follower_free(&dnsd->follower);
     free(dnsd);
@@ -159,6 +219,8 @@ int main(void)
     static const struct bh_role_ops ops = {
         .kind = BH_ROLE_DNSD,
         .start = start,
+        .file = file,
+        .reload = reload,
         .listener = listener,
         .message = handle_message,
         .peer_down = peer_down,

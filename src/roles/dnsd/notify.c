@@ -167,12 +167,17 @@ bh_err bh_dns_notify_init(struct bh_dns_server *server)
     return bh_timer_init(server->loop, &server->notify_timer, on_tick, server);
 }
 
-void bh_dns_notify_free(struct bh_dns_server *server)
+void bh_dns_notify_clear(struct bh_dns_server *server)
 {
     struct bh_heap_node *first;
 
     while ((first = bh_heap_first(&server->notice_queue)) != NULL)
         drop_notice(server, BH_CONTAINER_OF(first, struct notice, queued));
+}
+
+void bh_dns_notify_free(struct bh_dns_server *server)
+{
+    bh_dns_notify_clear(server);
     bh_heap_free(&server->notice_queue);
     bh_map_free(&server->notices);
     bh_timer_free(&server->notify_timer);

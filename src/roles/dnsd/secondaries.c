@@ -10,6 +10,15 @@ bh_err bh_dns_server_add_key(struct bh_dns_server *server, const struct bh_dns_t
     return BH_OK;
 }
 
+void bh_dns_server_forget_secondaries(struct bh_dns_server *server)
+{
+    bh_dns_notify_clear(server);
+    bh_dns_udp_free_notifiers(server);
+    bh_wipe(server->keys, sizeof server->keys);
+    server->key_count = 0;
+    server->secondary_count = 0;
+}
+
 static uint64_t now_s(const struct bh_dns_server *server)
 {
     return (uint64_t)bh_loop_now(server->loop) / 1000;

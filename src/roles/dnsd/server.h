@@ -62,11 +62,14 @@ void bh_dns_stream_free(struct bh_dns_stream *stream);
 
 BH_MUST bh_err bh_dns_notify_init(struct bh_dns_server *server);
 void bh_dns_notify_free(struct bh_dns_server *server);
+/* Forgets what is under way. */
+void bh_dns_notify_clear(struct bh_dns_server *server);
 /* A response came to a UDP socket of ours: perhaps a secondary confirms. */
 void bh_dns_notify_response(struct bh_dns_server *server, const struct sockaddr_storage *from, bh_str response);
 /* Sends from the first UDP socket of the address's family; false when there is none or it does not go. */
 bool bh_dns_udp_send(struct bh_dns_server *server, const struct sockaddr_storage *to, bh_str packet);
 
+void bh_dns_udp_free_notifiers(struct bh_dns_server *server);
 void bh_dns_udp_free_all(struct bh_dns_server *server);
 BH_MUST bh_err bh_dns_tcp_init(struct bh_dns_server *server, struct bh_random *random);
 void bh_dns_tcp_free_all(struct bh_dns_server *server);

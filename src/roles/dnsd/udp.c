@@ -21,6 +21,7 @@ struct bh_dns_udp {
     int fd;
     sa_family_t family;
     bool wildcard;
+    bool notifier; /* for NOTIFY and its confirmations alone */
 };
 
 /* Memory for one batch; slots of `in` and `out` belong together until the responses are packed for sending. */
@@ -70,6 +71,11 @@ static bool answer_datagram(struct bh_dns_udp *udp, struct bh_dns_batch *batch, 
 
     if (message->msg_flags & MSG_TRUNC)
         return false;
+    if (udp->notifier) {
+        bh_dns_notify_response(udp->server, &batch->address[i],
+                               (bh_str){(const char *)batch->query[i], batch->in[i].msg_len});
+        return false;
+    }
     n = bh_dns_server_answer(udp->server, BH_DNS_UDP, &batch->address[i],
                              (bh_str){(const char *)batch->query[i], batch->in[i].msg_len}, batch->response[out],
                              RESPONSE_MAX, NULL);
@@ -146,7 +152,7 @@ static void prepare_socket(struct bh_dns_udp *udp)
     }
 }
 
-bh_err bh_dns_server_add_udp(struct bh_dns_server *server, int fd)
+static bh_err add_socket(struct bh_dns_server *server, int fd, bool notifier)
 {
     struct bh_dns_udp *udp = calloc(1, sizeof *udp);
     bh_err err = udp ? BH_OK : BH_E_NOMEM;
@@ -156,6 +162,7 @@ bh_err bh_dns_server_add_udp(struct bh_dns_server *server, int fd)
     if (!err) {
         udp->server = server;
         udp->fd = fd;
+        udp->notifier = notifier;
         prepare_socket(udp);
         err = bh_watch_start(server->loop, &udp->watch, fd, BH_READ, on_readable, udp);
     }
@@ -168,30 +175,56 @@ bh_err bh_dns_server_add_udp(struct bh_dns_server *server, int fd)
     return BH_OK;
 }
 
+bh_err bh_dns_server_add_udp(struct bh_dns_server *server, int fd)
+{
+    return add_socket(server, fd, false);
+}
+
+bh_err bh_dns_server_add_notifier(struct bh_dns_server *server, int fd)
+{
+    return add_socket(server, fd, true);
+}
+
 bool bh_dns_udp_send(struct bh_dns_server *server, const struct sockaddr_storage *to, bh_str packet)
 {
     socklen_t n = to->ss_family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
+    const struct bh_dns_udp *chosen = NULL;
 
     for (struct bh_list *node = server->sockets.next; node != &server->sockets; node = node->next) {
+        const struct bh_dns_udp *udp = BH_CONTAINER_OF(node, struct bh_dns_udp, node);
+
+        if (udp->family == to->ss_family && (!chosen || (udp->notifier && !chosen->notifier)))
+            chosen = udp;
+    }
+    return chosen &&
+           sendto(chosen->fd, packet.p, packet.n, MSG_DONTWAIT, (const struct sockaddr *)to, n) == (ssize_t)packet.n;
+}
+
+static void free_socket(struct bh_dns_udp *udp)
+{
+    bh_list_remove(&udp->node);
+    bh_watch_stop(&udp->watch);
+    (void)close(udp->fd);
+    free(udp);
+}
+
+void bh_dns_udp_free_notifiers(struct bh_dns_server *server)
+{
+    struct bh_list *node = server->sockets.next;
+
+    while (node != &server->sockets) {
         struct bh_dns_udp *udp = BH_CONTAINER_OF(node, struct bh_dns_udp, node);
 
-        if (udp->family == to->ss_family)
-            return sendto(udp->fd, packet.p, packet.n, MSG_DONTWAIT, (const struct sockaddr *)to, n) ==
-                   (ssize_t)packet.n;
+        node = node->next;
+        if (udp->notifier)
+            free_socket(udp);
     }
-    return false;
 }
 
 void bh_dns_udp_free_all(struct bh_dns_server *server)
 {
-    while (!bh_list_empty(&server->sockets)) {
-        struct bh_dns_udp *udp = BH_CONTAINER_OF(server->sockets.next, struct bh_dns_udp, node);
-
-        bh_list_remove(&udp->node);
-        bh_watch_stop(&udp->watch);
-        (void)close(udp->fd);
-        free(udp);
-    }
+    while (!bh_list_empty(&server->sockets))
+        free_socket(BH_CONTAINER_OF(server->sockets.next, struct bh_dns_udp, node));
     free(server->batch);
     server->batch = NULL;
 }

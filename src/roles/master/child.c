@@ -65,6 +65,27 @@ static void send_file(struct bh_child *child, const char *purpose, bh_str path)
     (void)close(fd);
 }
 
+/* One dnsd tells the secondaries. Where several share the port, the answers must find it, so it has sockets for that.
+ */
+static void send_secondaries(struct bh_child *child)
+{
+    const struct bh_config *c = child->master->config;
+    struct bh_buf body = bh_buf_make(64);
+
+    for (size_t i = 0; i < c->secondary_count; i++)
+        send_file(child, "tsig-key", c->secondaries[i].tsig_key);
+    bh_msg_file_put(&body, &(struct bh_msg_file){BH_STR("notifier")});
+    for (int i = 0; i < 2 && child->instance == 0 && c->secondary_count; i++) {
+        int fd = bh_bind_notifier(child->master, i == 0 ? AF_INET : AF_INET6);
+
+        if (fd < 0)
+            continue;
+        bh_child_send(child, BH_MSG_FILE, bh_buf_view(&body), fd);
+        (void)close(fd);
+    }
+    bh_buf_free(&body);
+}
+
 void bh_child_send_files(struct bh_child *child)
 {
     const struct bh_config *c = child->master->config;
@@ -74,6 +95,8 @@ void bh_child_send_files(struct bh_child *child)
         send_file(child, "tls-certificate", c->tls_certificate);
         send_file(child, "tls-key", c->tls_key);
     }
+    if (child->kind == BH_ROLE_DNSD)
+        send_secondaries(child);
     if (child->kind == BH_ROLE_KEYD) {
         bh_buf_printf(&path, "%.*s/keys/master.secret", BH_FMT(c->state_dir));
         send_file(child, "master-secret", bh_buf_view(&path));

@@ -249,25 +249,75 @@ static void read_listeners(struct reading *reading, cfg_t *cfg)
                         c->listeners[i].port);
 }
 
+/* A name server of the NS set, from a section that has a label as title and addresses. */
+static void add_nameserver(struct reading *reading, cfg_t *section, const char *kind)
+{
+    struct bh_config *c = reading->config;
+    struct bh_nameserver *server = &c->nameservers[c->nameserver_count];
+
+    server->label = keep(reading, cfg_title(section));
+    if (!is_host_name(server->label) || bh_str_find(server->label, '.') < server->label.n)
+        problem(reading, "%s \"%.*s\": one label, such as ns1", kind, BH_FMT(server->label));
+    for (size_t i = 0; i < c->nameserver_count; i++)
+        if (bh_str_eq_ci(c->nameservers[i].label, server->label))
+            problem(reading, "%s \"%.*s\": there is a name server of that label already", kind, BH_FMT(server->label));
+    server->addresses = get_addresses(reading, section, "address", false, &server->address_count);
+    if (!server->address_count)
+        problem(reading, "%s \"%.*s\" has no address", kind, BH_FMT(server->label));
+    c->nameserver_count++;
+}
+
+/* Who is told of changes: `notify`, else the addresses themselves. */
+static void read_notify(struct reading *reading, cfg_t *section, struct bh_secondary *secondary)
+{
+    const char *name = cfg_size(section, "notify") ? "notify" : "address";
+
+    secondary->notify_count = cfg_size(section, name);
+    secondary->notify = bh_arena_array(reading->arena, secondary->notify_count, sizeof(*secondary->notify));
+    if (!secondary->notify)
+        secondary->notify_count = 0;
+    for (size_t i = 0; i < secondary->notify_count; i++) {
+        struct bh_endpoint *to = &secondary->notify[i];
+        bh_str text = keep(reading, cfg_getnstr(section, name, (unsigned)i));
+
+        if (bh_config_address(text, &to->address, &to->port) != BH_OK)
+            problem(reading, "secondary \"%.*s\": notify \"%.*s\": write 192.0.2.1, 192.0.2.1:53 or [2001:db8::1]:53",
+                    BH_FMT(secondary->label), BH_FMT(text));
+        if (!to->port)
+            to->port = 53;
+    }
+}
+
+static void read_secondary(struct reading *reading, cfg_t *section, struct bh_secondary *secondary)
+{
+    secondary->label = keep(reading, cfg_title(section));
+    secondary->tsig_key = get_str(reading, section, "tsig-key");
+    if (secondary->tsig_key.n == 0 || secondary->tsig_key.p[0] != '/')
+        problem(reading, "secondary \"%.*s\": tsig-key must be the path of a key file, as tsig-keygen(8) writes it",
+                BH_FMT(secondary->label));
+    read_notify(reading, section, secondary);
+    if (cfg_getbool(section, "listed"))
+        add_nameserver(reading, section, "secondary");
+}
+
+/* The NS set: our own name servers, then the secondaries that are listed; those alone when the primary is hidden. */
 static void read_nameservers(struct reading *reading, cfg_t *cfg)
 {
     struct bh_config *c = reading->config;
+    size_t own = cfg_getbool(cfg, "hidden-primary") ? 0 : cfg_size(cfg, "nameserver");
 
-    c->nameserver_count = cfg_size(cfg, "nameserver");
-    c->nameservers = bh_arena_array(reading->arena, c->nameserver_count, sizeof(*c->nameservers));
-    if (!c->nameservers)
-        c->nameserver_count = 0;
-    for (size_t i = 0; i < c->nameserver_count; i++) {
-        cfg_t *section = cfg_getnsec(cfg, "nameserver", (unsigned)i);
-        struct bh_nameserver *server = &c->nameservers[i];
-
-        server->label = keep(reading, cfg_title(section));
-        if (!is_host_name(server->label) || bh_str_find(server->label, '.') < server->label.n)
-            problem(reading, "nameserver \"%.*s\": one label, such as ns1", BH_FMT(server->label));
-        server->addresses = get_addresses(reading, section, "address", false, &server->address_count);
-        if (!server->address_count)
-            problem(reading, "nameserver \"%.*s\" has no address", BH_FMT(server->label));
-    }
+    c->secondary_count = cfg_size(cfg, "secondary");
+    c->secondaries = bh_arena_array(reading->arena, c->secondary_count, sizeof(*c->secondaries));
+    c->nameservers = bh_arena_array(reading->arena, own + c->secondary_count, sizeof(*c->nameservers));
+    if (!c->nameservers || !c->secondaries)
+        own = c->secondary_count = 0;
+    for (size_t i = 0; i < own; i++)
+        add_nameserver(reading, cfg_getnsec(cfg, "nameserver", (unsigned)i), "nameserver");
+    for (size_t i = 0; i < c->secondary_count; i++)
+        read_secondary(reading, cfg_getnsec(cfg, "secondary", (unsigned)i), &c->secondaries[i]);
+    c->catalog = get_str(reading, cfg, "catalog");
+    if (c->catalog.n && !is_host_name(c->catalog))
+        problem(reading, "catalog = \"%.*s\": not a domain name (no final dot)", BH_FMT(c->catalog));
 }
 
 static void read_resolver(struct reading *reading, cfg_t *cfg)
@@ -355,6 +405,7 @@ static void read_numbers(struct reading *reading, cfg_t *cfg)
     c->retention_s = get_duration(reading, queue, "retention", 0);
     c->unacknowledged_max = get_number(reading, queue, "unacknowledged", 1, 10000);
     c->bounce_keep_s = get_duration(reading, queue, "bounce-keep", 86400);
+    c->query_log_sample = get_number(reading, cfg, "query-log-sample", 0, INT32_MAX);
     c->zone_ttl_s = get_duration(reading, cfg, "zone-ttl", 1);
     c->dns_port_override = (uint16_t)get_number(reading, cfg, "dns-port-override", 0, 65535);
     c->smtp_port = (uint16_t)get_number(reading, cfg, "smtp-port", 1, 65535);
@@ -397,7 +448,8 @@ static void check_whole(struct reading *reading)
     if (!c->egress_count)
         problem(reading, "egress { address = {…} } is empty: SPF must list the addresses that mail leaves from");
     if (!c->nameserver_count)
-        problem(reading, "no nameserver section: customers could delegate to nobody");
+        problem(reading, "no nameserver section%s: customers could delegate to nobody",
+                c->secondary_count ? " and no listed secondary" : "");
     if (c->tls_certificate.n && !c->tls_key.n)
         problem(reading, "tls: a certificate without key");
     if (!bh_str_eq(c->dmarc_policy, BH_STR("none")) && !bh_str_eq(c->dmarc_policy, BH_STR("quarantine")) &&
@@ -428,6 +480,8 @@ static cfg_t *make_schema(void)
     cfg_opt_t listener[] = {CFG_STR("address", "", CFGF_NONE), CFG_STR("protocol", "submission", CFGF_NONE),
                             CFG_STR("trust", "", CFGF_NONE), CFG_BOOL("allow-remote", cfg_false, CFGF_NONE), CFG_END()};
     cfg_opt_t nameserver[] = {CFG_STR_LIST("address", NULL, CFGF_NONE), CFG_END()};
+    cfg_opt_t secondary[] = {CFG_STR_LIST("address", NULL, CFGF_NONE), CFG_STR_LIST("notify", NULL, CFGF_NONE),
+                             CFG_STR("tsig-key", "", CFGF_NONE), CFG_BOOL("listed", cfg_true, CFGF_NONE), CFG_END()};
     cfg_opt_t inbound[] = {CFG_STR("host", "", CFGF_NONE), CFG_STR_LIST("address", NULL, CFGF_NONE), CFG_END()};
     cfg_opt_t egress[] = {CFG_STR_LIST("address", NULL, CFGF_NONE), CFG_BOOL("bind", cfg_true, CFGF_NONE), CFG_END()};
     cfg_opt_t tls[] = {CFG_STR("certificate", "", CFGF_NONE), CFG_STR("key", "", CFGF_NONE),
@@ -467,6 +521,10 @@ static cfg_t *make_schema(void)
                         CFG_BOOL("log-debug", cfg_false, CFGF_NONE),
                         CFG_SEC("listener", listener, CFGF_MULTI),
                         CFG_SEC("nameserver", nameserver, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
+                        CFG_SEC("secondary", secondary, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
+                        CFG_BOOL("hidden-primary", cfg_false, CFGF_NONE),
+                        CFG_STR("catalog", "", CFGF_NONE),
+                        CFG_INT("query-log-sample", 0, CFGF_NONE),
                         CFG_SEC("inbound", inbound, CFGF_NONE),
                         CFG_SEC("egress", egress, CFGF_NONE),
                         CFG_SEC("tls", tls, CFGF_NONE),

@@ -88,6 +88,8 @@ void bh_wire_pair(struct bh_child *child, enum bh_role_kind kind, uint32_t insta
 /* sockets.c: binds everything that the configuration names. Problems are logged, with what to do. */
 bh_err bh_bind_all(struct bh_master *master);
 bh_err bh_bind_control(struct bh_master *master);
+/* A UDP socket on the address of the first DNS listener of this family, on any port; -1 where there is none. */
+int bh_bind_notifier(struct bh_master *master, int family);
 
 /* confine.c */
 bh_err bh_make_directories(struct bh_master *master);

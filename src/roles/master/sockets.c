@@ -101,6 +101,22 @@ bh_err bh_bind_all(struct bh_master *master)
     return err;
 }
 
+int bh_bind_notifier(struct bh_master *master, int family)
+{
+    const struct bh_config *c = master->config;
+
+    for (size_t i = 0; i < c->listener_count; i++) {
+        struct bh_listener any_port = c->listeners[i];
+
+        if (any_port.protocol != BH_LISTEN_DNS ||
+            (bh_str_find(any_port.address, ':') < any_port.address.n) != (family == AF_INET6))
+            continue;
+        any_port.port = 0;
+        return bind_one(master, &any_port, true, false);
+    }
+    return -1;
+}
+
 static void open_to_group(const struct bh_master *master, const char *path)
 {
     char name[256];

@@ -126,8 +126,9 @@ static void take_removal(void *ctx, bh_str name)
     (void)ctx, (void)name;
 }
 
-static void take_commit(void *ctx, uint64_t version, bool whole)
+static void take_commit(void *ctx, uint64_t version, bool whole, uint32_t serial)
 {
+    (void)serial;
     (void)version, (void)whole;
     ((struct world *)ctx)->commits++;
 }
