@@ -113,7 +113,7 @@ void bh_signing_write(void *ctx);
 void bh_site_add(struct delivery *delivery);
 /* The next delivery for a session with room, or NULL. */
 struct delivery *bh_site_next(struct site *site);
-void bh_site_session_gone(struct site *site, struct session *session, bool connected, const char *why);
+void bh_site_session_gone(struct site *site, struct session *session, bool worked, const char *why);
 bool bh_site_wants_session(const struct site *site);
 void bh_sites_free(struct sender *sender);
 

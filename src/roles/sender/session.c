@@ -27,6 +27,7 @@ struct session {
     struct delivery *inside[INSIDE_MAX];
     bool connected; /* TCP */
     bool was_ready; /* EHLO went well */
+    bool worked;    /* took a delivery */
     bool quitting;
     bool over;
     enum bh_smtp_client_tls tls;
@@ -128,6 +129,7 @@ static bool give(struct session *session, struct delivery *delivery)
         return false;
     }
     session->inside[session->inside[0] ? 1 : 0] = delivery;
+    session->worked = true;
     return true;
 }
 
@@ -197,10 +199,10 @@ static void write_out(struct session *session)
 static void close_session(struct session *session, const char *why)
 {
     struct site *site = session->site;
-    bool connected = session->was_ready;
+    bool worked = session->worked;
 
     session->sender->connections--;
-    bh_site_session_gone(site, session, connected, why);
+    bh_site_session_gone(site, session, worked, why);
     bh_chan_close(session->chan);
     bh_smtp_client_free(session->client);
     bh_timer_free(&session->idle);

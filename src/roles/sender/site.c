@@ -167,23 +167,25 @@ static void open_sessions(struct site *site)
     }
 }
 
-void bh_site_session_gone(struct site *site, struct session *session, bool connected, const char *why)
+/* A session that took no delivery has failed, however far it came: each new one is then for an address that was not
+ * tried yet. When all were, those that are still open decide, and nobody knocks again before queued says so. */
+void bh_site_session_gone(struct site *site, struct session *session, bool worked, const char *why)
 {
-    char text[300];
+    bool may_open = true;
 
     bh_list_remove(bh_session_link(session));
     site->session_count--;
-    if (connected) {
+    if (worked) {
         site->failures_in_a_row = 0;
     } else {
         site->next_address++;
-        if (++site->failures_in_a_row >= site->address_count && site->session_count == 0) {
+        may_open = ++site->failures_in_a_row < site->address_count;
+        if (!may_open && site->session_count == 0) {
             site->failures_in_a_row = 0;
-            (void)snprintf(text, sizeof(text), "%s", why);
-            end_all_waiting(site, BH_DEFERRED, 0, "4.4.1", text, "connect");
+            end_all_waiting(site, BH_DEFERRED, 0, "4.4.1", why, "connect");
         }
     }
-    if (site->waiting_count && (connected || site->failures_in_a_row))
+    if (may_open)
         open_sessions(site);
     forget_if_stale(site);
 }
