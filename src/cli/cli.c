@@ -7,14 +7,18 @@
 
 int bh_cli_fail(const char *noun, const char *format, ...)
 {
+    struct bh_buf text = bh_buf_make(1 << 17);
     va_list args;
 
-    (void)fflush(stdout);
-    (void)fprintf(stderr, "behalf %s: ", noun);
     va_start(args, format);
-    (void)vfprintf(stderr, format, args);
+    bh_buf_vprintf(&text, format, args);
     va_end(args);
-    (void)fputc('\n', stderr);
+    for (size_t i = 0; i < text.n; i++) /* a stranger's escape sequences do not reach the terminal */
+        if (((unsigned char)text.p[i] < ' ' && text.p[i] != '\n' && text.p[i] != '\t') || text.p[i] == 0x7f)
+            text.p[i] = '?';
+    (void)fflush(stdout);
+    (void)fprintf(stderr, "behalf %s: %.*s\n", noun, BH_FMT(bh_buf_view(&text)));
+    bh_buf_free(&text);
     return BH_EXIT_USAGE;
 }
 

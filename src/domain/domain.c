@@ -183,6 +183,17 @@ bh_err bh_domain_a_labels(struct bh_arena *arena, bh_str name, bh_str *ret_name)
     return ret_name->p ? BH_OK : BH_E_NOMEM;
 }
 
+/* An IPv4 address is no domain name, though its numbers are labels. */
+static bool ends_in_number(bh_str name)
+{
+    bh_str last = bh_str_skip(name, bh_str_rfind(name, '.') + 1);
+
+    for (size_t i = 0; i < last.n; i++)
+        if (!bh_is_digit(last.p[i]))
+            return false;
+    return true;
+}
+
 bh_err bh_domain_name_normalise(struct bh_arena *arena, bh_str typed, bh_str *ret_name)
 {
     bh_str name = bh_str_trim(typed);
@@ -197,7 +208,7 @@ bh_err bh_domain_name_normalise(struct bh_arena *arena, bh_str typed, bh_str *re
         return err;
     if (name.n > DOMAIN_NAME_MAX)
         return BH_E_LIMIT;
-    if (bh_str_find(name, '.') == name.n || !are_labels(name, ""))
+    if (bh_str_find(name, '.') == name.n || !are_labels(name, "") || ends_in_number(name))
         return BH_E_SYNTAX;
     if (psl_is_public_suffix(psl_builtin(), name.p))
         return BH_E_DENIED;

@@ -286,7 +286,7 @@ static void forget_offers(struct bh_smtp_client *client)
 {
     struct bh_smtp_client_facts *facts = &client->facts;
 
-    *facts = (struct bh_smtp_client_facts){.tls = facts->tls, .greeting = facts->greeting};
+    *facts = (struct bh_smtp_client_facts){.tls = facts->tls, .greeting = facts->greeting, .replies = facts->replies};
     client->offers_plain = client->offers_login = false;
 }
 
@@ -554,8 +554,13 @@ static void on_reply(struct bh_smtp_client *client, const struct bh_smtp_reply *
     enum expect what = client->expects[client->expect_first].what;
     struct slot *slot = client->expects[client->expect_first].slot;
 
-    if (reply->code == 421 || !client->expect_count) {
+    client->facts.replies++;
+    if (reply->code == 421) {
         on_421(client, reply);
+        return;
+    }
+    if (!client->expect_count) {
+        end_locally(client, BH_SMTP_TEMP, BH_STR("the server replied when nothing was asked"));
         return;
     }
     client->expect_first = (client->expect_first + 1) % EXPECT_MAX;

@@ -104,6 +104,7 @@ struct bh_smtp_client_facts {
     uint32_t mail_max; /* messages that it takes in one session (RFC 9422 LIMITS); 0: no limit told */
     uint32_t mails;    /* MAIL commands said in this session */
     uint32_t messages; /* delivered in it */
+    uint32_t replies;  /* whole ones read: what did not change it is no progress of the server */
     bh_str greeting;   /* the first line, cut at 255 bytes */
 };
 

@@ -76,21 +76,24 @@ static void fail_store(struct command *c)
 
 /* ---- values ---- */
 
-/* Bytes of strangers that are no UTF-8 are shown as Latin-1. */
+/* Bytes of strangers that are no UTF-8 are shown as Latin-1, a NUL as U+FFFD: JSON readers, ours too, refuse it. */
 static json_t *text_json(bh_str s)
 {
-    json_t *value = json_stringn(s.p ? s.p : "", s.n);
+    bool has_nul = s.n && memchr(s.p, '\0', s.n);
+    json_t *value = has_nul ? NULL : json_stringn(s.p ? s.p : "", s.n);
     struct bh_buf out;
 
     if (value)
         return value;
-    out = bh_buf_make(2 * s.n + 16);
+    out = bh_buf_make(3 * s.n + 16);
     for (size_t i = 0; i < s.n; i++) {
         unsigned char b = (unsigned char)s.p[i];
 
         if (b >= 0x80) {
             bh_buf_char(&out, (char)(0xc0 | b >> 6));
             bh_buf_char(&out, (char)(0x80 | (b & 0x3f)));
+        } else if (b == 0) {
+            bh_buf_add(&out, BH_STR("\xef\xbf\xbd"));
         } else {
             bh_buf_char(&out, (char)b);
         }

@@ -164,6 +164,15 @@ static void feed_body(struct session *session)
         bh_smtp_client_fail(session->client, BH_E_IO, BH_STR("the message cannot be read from the spool"));
 }
 
+/* How long the server may take for what comes next. A byte of a reply does not start it anew, or a server could hold a
+ * delivery for weeks; a whole reply does, and text that it took. */
+static void restart_timeout(struct session *session)
+{
+    bool idle = is_empty(session) && session->was_ready && !session->quitting;
+
+    bh_chan_set_timeout(session->chan, idle ? 0 : bh_smtp_client_timeout_ms(session->client));
+}
+
 static void write_out(struct session *session)
 {
     struct iovec iov[IOV_MAX_HERE];
@@ -189,6 +198,8 @@ static void write_out(struct session *session)
             return;
         }
         bh_smtp_client_sent(session->client, taken);
+        if (taken)
+            restart_timeout(session);
         if (taken < total)
             return;
     }
@@ -222,6 +233,7 @@ static void start_tls(struct session *session)
 /* What there is to know, then what there is to do. May free the session. */
 static void pump(struct session *session)
 {
+    uint32_t replies = bh_smtp_client_facts(session->client).replies;
     char why[320] = "the session is over";
     bool more = true;
 
@@ -261,8 +273,8 @@ static void pump(struct session *session)
         close_session(session, why);
         return;
     }
-    bh_chan_set_timeout(session->chan,
-                        is_empty(session) && session->was_ready ? 0 : bh_smtp_client_timeout_ms(session->client));
+    if (bh_smtp_client_facts(session->client).replies != replies)
+        restart_timeout(session);
 }
 
 bool bh_session_offer(struct session *session)
@@ -271,7 +283,6 @@ bool bh_session_offer(struct session *session)
         return false;
     fill(session);
     write_out(session);
-    bh_chan_set_timeout(session->chan, bh_smtp_client_timeout_ms(session->client));
     return true;
 }
 

@@ -73,6 +73,7 @@ static void test_names(void **state)
     assert_str(name, "xn--bcher-kva.example");
     assert_int_equal(bh_domain_name_normalise(arena, BH_STR("co.uk"), &name), BH_E_DENIED);
     assert_int_equal(bh_domain_name_normalise(arena, BH_STR("localhost"), &name), BH_E_SYNTAX);
+    assert_int_equal(bh_domain_name_normalise(arena, BH_STR("192.0.2.1"), &name), BH_E_SYNTAX);
     assert_int_equal(bh_domain_name_normalise(arena, BH_STR("a..example.com"), &name), BH_E_SYNTAX);
     assert_int_equal(bh_domain_name_normalise(arena, BH_STR("-a.example.com"), &name), BH_E_SYNTAX);
     assert_int_equal(bh_domain_name_normalise(arena, BH_STR("a b.example.com"), &name), BH_E_SYNTAX);

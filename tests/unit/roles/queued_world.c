@@ -281,7 +281,7 @@ static void tell_result(struct world *w, struct sender *s, const struct delivery
                                    .code = d->verdict == BH_DELIVERED  ? 250
                                            : d->verdict == BH_DEFERRED ? 451
                                                                        : 550,
-                                   .text = BH_STR("as \"scripted\"\x01"),
+                                   .text = BH_STR("as \"scripted\"\x01\0\x1b"),
                                    .phase = BH_STR("body"),
                                    .remote = BH_STR("mx.example [192.0.2.1]:25")};
 

@@ -505,6 +505,7 @@ static void test_commands(void **state)
     assert_non_null(strstr(answer, "\"event\":\"deferred\""));
     assert_non_null(strstr(answer, "\"state\":\"waiting\""));
     assert_non_null(strstr(answer, "as \\\"scripted\\\""));
+    assert_null(strstr(answer, "\\u0000")); /* the text ends with a NUL, which JSON readers refuse */
     assert_non_null(strstr(answer, "\"remote\":\"mx.example [192.0.2.1]:25\""));
 
     (void)snprintf(json, sizeof(json), "{\"noun\":\"queue\",\"verb\":\"retry\",\"args\":{\"id\":\"%s\"}}", id);
