@@ -25,16 +25,16 @@ static bool is_domain_char(char c)
 /* In <> whatever is no blank belongs to the address. */
 static bool bracketed(bh_str s, size_t at, size_t *ret_from, size_t *ret_end)
 {
-    size_t from = at, end = at;
+    size_t from = at, end = at + 1;
     bool quoted = false;
 
     while (from > 0 && at - from <= LOCAL_MAX && s.p[from - 1] != '<') {
         quoted |= s.p[from - 1] == '"';
-        if (!quoted && (s.p[from - 1] == ' ' || s.p[from - 1] == '>'))
+        if (!quoted && (s.p[from - 1] == ' ' || s.p[from - 1] == '>' || s.p[from - 1] == '@'))
             return false;
         from--;
     }
-    while (end < s.n && end - at <= DOMAIN_MAX && s.p[end] != '>' && s.p[end] != ' ')
+    while (end < s.n && end - at <= DOMAIN_MAX && s.p[end] != '>' && s.p[end] != ' ' && s.p[end] != '@')
         end++;
     *ret_from = from;
     *ret_end = end;

@@ -65,6 +65,36 @@ static bool subject_answers(bh_str subject)
     return starts_with_any(bh_str_trim(subject), marks, sizeof(marks) / sizeof(*marks));
 }
 
+/* A person who answers, and may quote a bounce: mail systems neither have names of people nor a return path. */
+static bool is_persons_answer(const struct bh_notice *notice, unsigned subject)
+{
+    bool answers = subject_answers(notice->subject) || (notice->has_references && !has(subject, BH_NOTICE_BOUNCE));
+
+    return answers && !is_daemon(notice) && !notice->null_path;
+}
+
+/* An address that nobody reads. */
+static bool is_machine(const struct bh_notice *notice)
+{
+    static const char *const locals[] = {"no-reply",   "noreply",      "no_reply",
+                                         "donotreply", "do-not-reply", "do_not_reply"};
+
+    return starts_with_any(notice->from, locals, sizeof(locals) / sizeof(*locals));
+}
+
+/* Words alone make no bounce: something about the message's form must say so, too. */
+static bool looks_like_bounce(const struct bh_kind_evidence *e, unsigned subject, const struct balance *balance)
+{
+    const struct bh_notice *n = e->notice;
+    bool form = is_daemon(n) || is_machine(n) || n->null_path || e->has_returned || has(subject, BH_NOTICE_BOUNCE) ||
+                has(subject, BH_NOTICE_DELAY);
+
+    if (n->failed_count)
+        return true;
+    return form && !is_persons_answer(n, subject) && balance->bounce >= ENOUGH &&
+           balance->bounce >= balance->auto_reply;
+}
+
 enum bh_bounce_kind bh_kind_decide(struct bh_classifier *classifier, const struct bh_kind_evidence *e,
                                    bool *ret_challenge)
 {
@@ -78,7 +108,7 @@ enum bh_bounce_kind bh_kind_decide(struct bh_classifier *classifier, const struc
         return BH_BOUNCE_OTHER;
     if (has(subject, BH_NOTICE_COMPLAINT) && (e->has_returned || has(body, BH_NOTICE_COMPLAINT)))
         return BH_BOUNCE_COMPLAINT;
-    if (e->notice->failed_count || (balance.bounce >= ENOUGH && balance.bounce >= balance.auto_reply))
+    if (looks_like_bounce(e, subject, &balance))
         return told_delay ? BH_BOUNCE_DELAY : BH_BOUNCE_FAILURE;
     if (has(subject, BH_NOTICE_CHALLENGE) || has(body, BH_NOTICE_CHALLENGE)) {
         *ret_challenge = true;

@@ -11,7 +11,14 @@
 #include "proto/mime/header.h"
 #include "proto/mime/part.h"
 
-enum { FIELDS_MAX = 2000, HEADER_MAX = 512 * 1024, PARTS_MAX = 200, DEPTH_MAX = 20, SUBJECT_MAX = 4096 };
+enum {
+    FIELDS_MAX = 2000,
+    HEADER_MAX = 512 * 1024,
+    PARTS_MAX = 200,
+    DEPTH_MAX = 20,
+    SUBJECT_MAX = 4096,
+    MEND_MAX = 4 * 1024 * 1024
+};
 
 /* ---- the header ---- */
 
@@ -301,6 +308,23 @@ static bh_str skip_blank_lines(bh_str message)
     return message;
 }
 
+/* Files from old Macintoshes end lines with CR alone; mail on the wire never does. */
+static bh_err mend_line_ends(struct bh_arena *arena, bh_str *message)
+{
+    size_t cr = bh_str_find(*message, '\r');
+    char *copy;
+
+    if (cr == message->n || message->n > MEND_MAX || bh_str_find(*message, '\n') < message->n)
+        return BH_OK;
+    copy = bh_arena_alloc(arena, message->n);
+    if (!copy)
+        return BH_E_NOMEM;
+    for (size_t i = 0; i < message->n; i++)
+        copy[i] = message->p[i] == '\r' ? '\n' : message->p[i];
+    message->p = copy;
+    return BH_OK;
+}
+
 bh_err bh_notice_read(struct bh_arena *arena, bh_str message, struct bh_notice *ret_notice)
 {
     struct gather gather = {.arena = arena,
@@ -313,6 +337,9 @@ bh_err bh_notice_read(struct bh_arena *arena, bh_str message, struct bh_notice *
     bh_err err;
 
     *ret_notice = (struct bh_notice){0};
+    err = mend_line_ends(arena, &message);
+    if (err)
+        return err;
     if (bh_str_starts(message, BH_STR("From "))) /* a mailbox's separator line (RFC 4155) */
         (void)bh_str_cut(message, '\n', &message);
     message = skip_blank_lines(message);

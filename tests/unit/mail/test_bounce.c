@@ -197,6 +197,15 @@ static void kinds_without_a_failure(void **state)
         {"From: k@a.example\nSubject: Read: Hello\nContent-Type: multipart/report; boundary=x\n\n--x\n"
          "Content-Type: message/disposition-notification\n\nDisposition: manual-action\n\n--x--\n",
          BH_BOUNCE_OTHER},
+        {"From: k@a.example\nSubject: Re: Undelivered Mail Returned to Sender\nIn-Reply-To: <m@a.example>\n\nSee "
+         "below.\n"
+         "> <u@d.example>: host x said: 550 5.1.1 User unknown; it could not be delivered\n",
+         BH_BOUNCE_REPLY},
+        {"From: k@a.example\nSubject: Question\n\nWhy was my mail to u@d.example not delivered? 550 5.1.1 User "
+         "unknown\n",
+         BH_BOUNCE_OTHER},
+        {"From: Mailer-Daemon@a.example\rSubject: failure notice\r\r<u@d.example>:\r550 User unknown\r",
+         BH_BOUNCE_FAILURE},
         {"", BH_BOUNCE_OTHER},
         {"\n\n", BH_BOUNCE_OTHER},
     };
