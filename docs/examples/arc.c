@@ -27,13 +27,6 @@ static bh_str read_file(const char *path)
     return text;
 }
 
-static bh_str body_of(bh_str text)
-{
-    const char *at = strstr(text.p, "\r\n\r\n");
-
-    return at ? (bh_str){at + 4, text.n - (size_t)(at + 4 - text.p)} : (bh_str){"", 0};
-}
-
 static void on_validated(void *ctx, const struct bh_arc_verify *verify)
 {
     bh_str reason;
@@ -50,7 +43,7 @@ static bh_err validate(struct bh_dkim *dkim, struct bh_arena *arena, struct bh_r
 
     if (!verify)
         return BH_E_NOMEM;
-    bh_arc_verify_body(verify, body_of(text));
+    bh_arc_verify_body(verify, bh_dkim_message_body(text));
     bh_arc_verify_end(verify, resolver, on_validated, ret_result); /* this resolver answers at once */
     bh_arc_verify_free(verify);
     return BH_OK;
@@ -77,7 +70,7 @@ static bh_err seal(struct bh_dkim *dkim, struct bh_arena *arena, const struct bh
 
     if (!body)
         return BH_E_NOMEM;
-    bh_dkim_body_add(body, body_of(text));
+    bh_dkim_body_add(body, bh_dkim_message_body(text));
     err = bh_dkim_body_end(body, sealing->message.body_hash, NULL);
     bh_dkim_body_free(body);
     if (!err)

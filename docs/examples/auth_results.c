@@ -57,8 +57,7 @@ int main(int argc, char **argv)
     static const char name[] = "Authentication-Results:";
     struct bh_arena *arena = bh_arena_new(16 << 20);
     size_t n = fread(message, 1, sizeof(message) - 1, stdin);
-    const char *end = strstr(message, "\r\n\r\n");
-    bh_str header = {message, end ? (size_t)(end + 2 - message) : n};
+    bh_str header = {message, n - bh_dkim_message_body((bh_str){message, n}).n};
     bh_str rest = header;
     bh_str id;
     bh_str clean;

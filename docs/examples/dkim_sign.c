@@ -25,7 +25,6 @@ static bh_err sign(struct bh_dkim *dkim, struct bh_arena *arena, const struct bh
                                       .body_length = -1,
                                       .names = names};
     struct bh_dkim_body *body = bh_dkim_body_new(dkim, signing.body_canon);
-    const char *at = strstr(text.p, "\r\n\r\n");
     struct bh_dkim_unsigned unsigned_field;
     uint8_t signature[BH_DKIM_SIGNATURE_MAX];
     size_t length = 0;
@@ -33,8 +32,7 @@ static bh_err sign(struct bh_dkim *dkim, struct bh_arena *arena, const struct bh
 
     if (!body)
         return BH_E_NOMEM;
-    if (at)
-        bh_dkim_body_add(body, (bh_str){at + 4, text.n - (size_t)(at + 4 - text.p)});
+    bh_dkim_body_add(body, bh_dkim_message_body(text));
     err = bh_dkim_body_end(body, signing.body_hash, NULL);
     bh_dkim_body_free(body);
     if (!err)

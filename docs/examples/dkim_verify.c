@@ -4,7 +4,6 @@
  */
 #include <behalf/behalf.h>
 #include <stdio.h>
-#include <string.h>
 #include <time.h>
 
 static char message[1 << 20];
@@ -32,7 +31,6 @@ int main(int argc, char **argv)
     struct bh_dkim_verify *verify;
     FILE *file = argc == 2 ? fopen(argv[1], "r") : NULL;
     size_t n = fread(message, 1, sizeof(message) - 1, stdin);
-    const char *body = strstr(message, "\r\n\r\n");
 
     if (!dkim || !arena || !file ||
         bh_zonefile_resolver_new((bh_str){zone, fread(zone, 1, sizeof(zone), file)}, &resolver, NULL, NULL))
@@ -41,8 +39,8 @@ int main(int argc, char **argv)
     verify = bh_dkim_verify_new(dkim, arena, (bh_str){message, n}, (bh_time_ms)time(NULL) * 1000);
     if (!verify)
         return 2;
-    if (body) /* in one piece here, but any pieces do, as they come from the network */
-        bh_dkim_verify_body(verify, (bh_str){body + 4, n - (size_t)(body + 4 - message)});
+    /* in one piece here, but any pieces do, as they come from the network */
+    bh_dkim_verify_body(verify, bh_dkim_message_body((bh_str){message, n}));
     bh_dkim_verify_end(verify, bh_zonefile_resolver_base(resolver), on_verified, &result);
     bh_dkim_verify_free(verify);
     bh_zonefile_resolver_free(resolver);

@@ -62,12 +62,10 @@ static void on_dkim(void *ctx, const struct bh_dkim_verify *verify)
 static struct bh_dkim_verify *check_dkim(struct run *run, struct bh_dkim *dkim, bh_str text)
 {
     struct bh_dkim_verify *verify = bh_dkim_verify_new(dkim, run->arena, text, (bh_time_ms)time(NULL) * 1000);
-    const char *body = strstr(text.p, "\r\n\r\n");
 
     if (!verify)
         return NULL;
-    if (body)
-        bh_dkim_verify_body(verify, (bh_str){body + 4, text.n - (size_t)(body + 4 - text.p)});
+    bh_dkim_verify_body(verify, bh_dkim_message_body(text)); /* or in pieces, as they come from the network */
     run->done = false;
     bh_dkim_verify_end(verify, run->resolver, on_dkim, run);
     if (!bh_unbound_resolver_run(run->unbound, &run->done, WAIT_MS))

@@ -57,6 +57,9 @@ struct bh_dkim;
 BH_API struct bh_dkim *bh_dkim_new(const struct bh_dkim_config *config);
 BH_API void bh_dkim_free(struct bh_dkim *dkim);
 
+/* The body of a message: a view of what follows the empty line that ends its header; empty where there is none. */
+BH_API bh_str bh_dkim_message_body(bh_str message);
+
 /* ---- body hash (RFC 6376 3.4.3, 3.4.4, 3.7) ---- */
 
 struct bh_dkim_body;

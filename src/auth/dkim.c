@@ -1,5 +1,6 @@
 /* dkim.c: the engine, and hashes of bodies and headers. See behalf/dkim.h, dkim_internal.h. */
 #include "dkim_internal.h"
+#include "proto/mime/header.h"
 #include "tags.h"
 #include <stdlib.h>
 
@@ -255,4 +256,14 @@ void bh_sig_header_hash(struct bh_dkim *dkim, struct bh_hindex *index, const str
     }
     bh_canon_header(&hasher.out, sig->header_canon, sig->whole, sig->b_raw, true);
     bh_hasher_end(&hasher, ret_hash);
+}
+
+bh_str bh_dkim_message_body(bh_str message)
+{
+    struct bh_header_iter it = bh_header_iter_make(message, SIZE_MAX, SIZE_MAX);
+    struct bh_header_field field;
+
+    while (bh_header_next(&it, &field) == BH_MORE)
+        ;
+    return bh_header_body(&it);
 }

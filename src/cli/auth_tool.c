@@ -2,20 +2,9 @@
 #include "auth_tool.h"
 #include "base/clock.h"
 #include "base/random.h"
-#include "proto/mime/header.h"
 #include <errno.h>
 
 enum { MAX_MESSAGE = 512 << 20, MAX_ARENA = 256 << 20, MAX_KEY_FILE = 64 * 1024 };
-
-static bh_str find_body(bh_str message)
-{
-    struct bh_header_iter it = bh_header_iter_make(message, SIZE_MAX, SIZE_MAX);
-    struct bh_header_field field;
-
-    while (bh_header_next(&it, &field) == BH_MORE)
-        ;
-    return bh_header_body(&it);
-}
 
 static bool read_message(struct bh_auth_tool *run, const char *path)
 {
@@ -26,7 +15,7 @@ static bool read_message(struct bh_auth_tool *run, const char *path)
                           err == BH_E_IO ? strerror(errno) : bh_err_text(err));
         return false;
     }
-    run->message.body = find_body(bh_buf_view(&run->message.bytes));
+    run->message.body = bh_dkim_message_body(bh_buf_view(&run->message.bytes));
     return true;
 }
 

@@ -195,6 +195,15 @@ static void test_changed(void **state)
     assert_result(w, bh_str_c(message_head), body, BH_DKIM_NONE, "no DKIM signature");
 }
 
+static void test_message_body(void **state)
+{
+    assert_str(bh_dkim_message_body(BH_STR("A: b\r\n\r\nbody\r\n\r\nmore")), "body\r\n\r\nmore");
+    assert_str(bh_dkim_message_body(BH_STR("A: b\r\nC: \0d\r\n\r\nx")), "x");
+    assert_str(bh_dkim_message_body(BH_STR("\r\nx")), "x");
+    assert_str(bh_dkim_message_body(BH_STR("A: b\r\n")), "");
+    assert_str(bh_dkim_message_body(BH_STR("")), "");
+}
+
 static void test_rules(void **state)
 {
     struct world *w = *state;
@@ -477,10 +486,10 @@ static void test_key_forms(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round),        cmocka_unit_test(test_changed),     cmocka_unit_test(test_rules),
-        cmocka_unit_test(test_bad_fields),   cmocka_unit_test(test_hostile),     cmocka_unit_test(test_canon_random),
-        cmocka_unit_test(test_canon_header), cmocka_unit_test(test_key_records), cmocka_unit_test(test_keys),
-        cmocka_unit_test(test_key_forms),
+        cmocka_unit_test(test_message_body), cmocka_unit_test(test_round),        cmocka_unit_test(test_changed),
+        cmocka_unit_test(test_rules),        cmocka_unit_test(test_bad_fields),   cmocka_unit_test(test_hostile),
+        cmocka_unit_test(test_canon_random), cmocka_unit_test(test_canon_header), cmocka_unit_test(test_key_records),
+        cmocka_unit_test(test_keys),         cmocka_unit_test(test_key_forms),
     };
 
     return cmocka_run_group_tests(tests, set_up, tear_down);
