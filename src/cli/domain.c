@@ -26,16 +26,19 @@ struct domain_options {
 
 /* ---- printing ---- */
 
-static void print_problems(const json_t *of, const char *indent)
+/* Under a heading "\nKIND NAME:"; nothing when there are none. */
+static void print_problems(const json_t *of, const char *kind, const char *name)
 {
     const json_t *problems = json_object_get(of, "problems");
 
+    if (json_array_size(problems))
+        (void)printf("\n%s%s%s:\n", kind, *name ? " " : "", name);
     for (size_t i = 0; i < json_array_size(problems); i++) {
         const json_t *problem = json_array_get(problems, i);
 
-        (void)printf("%s%s\n", indent, bh_json_text(problem, "detail"));
+        (void)printf("  %s\n", bh_json_text(problem, "detail"));
         if (*bh_json_text(problem, "fix"))
-            (void)printf("%s  to do: %s\n", indent, bh_json_text(problem, "fix"));
+            (void)printf("    to do: %s\n", bh_json_text(problem, "fix"));
     }
 }
 
@@ -145,15 +148,12 @@ static void print_domain(const json_t *domain)
     for (size_t i = 0; i < json_array_size(records); i++) {
         const json_t *record = json_array_get(records, i);
 
-        if (json_array_size(json_object_get(record, "problems"))) {
-            (void)printf("\n%s %s:\n", bh_json_text(record, "type"), bh_json_text(record, "name"));
-            print_problems(record, "  ");
-        }
+        print_problems(record, bh_json_text(record, "type"), bh_json_text(record, "name"));
     }
-    print_problems(json_object_get(proofs, "dkim"), "DKIM: ");
-    print_problems(json_object_get(proofs, "spf"), "SPF: ");
+    print_problems(json_object_get(proofs, "dkim"), "what a receiver finds by DKIM", "");
+    print_problems(json_object_get(proofs, "spf"), "what a receiver finds by SPF", "");
     for (size_t i = 0; i < json_array_size(notes); i++)
-        (void)printf("note: %s\n", json_string_value(json_array_get(notes, i)));
+        (void)printf("%snote: %s\n", i ? "" : "\n", json_string_value(json_array_get(notes, i)));
 }
 
 static void print_list(const json_t *list)

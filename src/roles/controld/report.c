@@ -92,8 +92,8 @@ static json_t *notes_json(const struct bh_domain_view *view, const struct bh_che
 
     if (result->no_org_policy)
         (void)json_array_append_new(
-            notes, json_sprintf("%.*s has no DMARC record: mail aligns, but nobody is told to check it, and nothing is "
-                                "reported",
+            notes, json_sprintf("%.*s has no DMARC record: no receiver is told to check mail in its name, and nothing "
+                                "is reported",
                                 BH_FMT(bh_domain_registrable(view->domain.name))));
     return notes;
 }
