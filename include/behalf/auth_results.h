@@ -53,7 +53,8 @@ BH_API BH_MUST bh_err bh_auth_results_write(struct bh_arena *arena, const struct
 BH_API bool bh_auth_results_claims(bh_str value, bh_str authserv_id);
 
 /* The header block without Authentication-Results fields that claim to be ours (RFC 8601 5), and *ret_removed of
- * them; `header` itself where there are none. BH_E_LIMIT over 64 MiB, BH_E_NOMEM. */
+ * them; `header` itself where there are none. What is behind the last field, the empty line or a whole body, stays
+ * as it is. BH_E_LIMIT over 64 MiB, BH_E_NOMEM. */
 BH_API BH_MUST bh_err bh_auth_results_strip(struct bh_arena *arena, bh_str header, bh_str authserv_id,
                                             bh_str *ret_header, size_t *ret_removed);
 

@@ -146,15 +146,18 @@ static bh_err copy_genuine(bh_str header, bh_str authserv_id, struct bh_buf *out
 {
     struct bh_header_iter it = bh_header_iter_make(header, SIZE_MAX, SIZE_MAX);
     struct bh_header_field field;
+    size_t end = 0; /* of the last field */
     bh_err err;
 
     *removed = 0;
     while ((err = bh_header_next(&it, &field)) == BH_MORE) {
+        end = (size_t)(field.whole.p + field.whole.n - header.p);
         if (is_forged(&field, authserv_id))
             ++*removed;
         else
             bh_buf_add(out, field.whole);
     }
+    bh_buf_add(out, bh_str_skip(header, end)); /* the empty line, and a body if the caller gave one */
     return err == BH_DONE ? bh_buf_err(out) : err;
 }
 

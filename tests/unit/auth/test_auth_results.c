@@ -103,6 +103,15 @@ static void test_forged(void **state)
     assert_ok(bh_auth_results_strip(arena, bh_str_c(header), BH_STR("mx.example.net"), &kept, &removed));
     assert_str(kept, "From: a@b\r\nAuthentication-Results: other.example.net; spf=pass\r\nTo: c\r\n");
     assert_int_equal(removed, 4);
+    assert_ok(bh_auth_results_strip(arena,
+                                    BH_STR("A: b\r\nAuthentication-Results: mx.example.net; "
+                                           "none\r\n\r\nAuthentication-Results: mx.example.net; x\r\n"),
+                                    BH_STR("mx.example.net"), &kept, &removed));
+    assert_str(kept, "A: b\r\n\r\nAuthentication-Results: mx.example.net; x\r\n");
+    assert_int_equal(removed, 1);
+    assert_ok(bh_auth_results_strip(arena, BH_STR("Authentication-Results: mx.example.net; none"),
+                                    BH_STR("mx.example.net"), &kept, &removed));
+    assert_str(kept, "");
     bh_arena_free(arena);
 }
 
