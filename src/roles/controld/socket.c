@@ -2,11 +2,12 @@
 #include "socket.h"
 #include "command.h"
 #include "io/ipc.h"
+#include <errno.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { CLIENTS_MAX = 256, COMMANDS_PER_CLIENT = 64 };
+enum { CLIENTS_MAX = 256, COMMANDS_PER_CLIENT = 64, PAUSE_MS = 200 };
 
 struct bh_control_socket {
     struct bh_loop *loop;
@@ -14,6 +15,7 @@ struct bh_control_socket {
     int fd;
     bool open_to_group;
     struct bh_watch watch;
+    struct bh_timer pause; /* no descriptor was free: a connection that waits would wake us for ever */
     struct bh_list clients;
     size_t client_count;
 };
@@ -154,14 +156,30 @@ static void add_client(struct bh_control_socket *socket, int fd)
         close_client(client);
 }
 
+static void on_pause_over(void *ctx)
+{
+    struct bh_control_socket *socket = ctx;
+
+    bh_watch_want(&socket->watch, BH_READ);
+}
+
+static void pause_accepting(struct bh_control_socket *socket)
+{
+    bh_watch_want(&socket->watch, 0);
+    bh_timer_set(&socket->pause, PAUSE_MS);
+}
+
 static void on_connection(void *ctx, unsigned events)
 {
     struct bh_control_socket *socket = ctx;
     int fd = accept4(socket->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
     (void)events;
-    if (fd < 0)
+    if (fd < 0) {
+        if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS)
+            pause_accepting(socket);
         return;
+    }
     if (socket->client_count >= CLIENTS_MAX || !may_connect(socket, fd)) {
         (void)close(fd);
         return;
@@ -178,7 +196,9 @@ struct bh_control_socket *bh_control_socket_new(struct bh_loop *loop, struct bh_
         return NULL;
     *socket = (struct bh_control_socket){.loop = loop, .core = core, .fd = fd, .open_to_group = open_to_group};
     bh_list_init(&socket->clients);
-    if (bh_watch_start(loop, &socket->watch, fd, BH_READ, on_connection, socket)) {
+    if (bh_timer_init(loop, &socket->pause, on_pause_over, socket) ||
+        bh_watch_start(loop, &socket->watch, fd, BH_READ, on_connection, socket)) {
+        bh_timer_free(&socket->pause);
         free(socket);
         return NULL;
     }
@@ -192,6 +212,7 @@ void bh_control_socket_free(struct bh_control_socket *socket)
     for (struct bh_list *node; (node = bh_list_first(&socket->clients));)
         close_client(BH_CONTAINER_OF(node, struct client, node));
     bh_watch_stop(&socket->watch);
+    bh_timer_free(&socket->pause);
     (void)close(socket->fd);
     free(socket);
 }
