@@ -2,6 +2,7 @@
 #include "queued_world.h"
 
 #include "queue/message_id.h"
+#include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -148,7 +149,7 @@ static const struct bh_queued_ops ops = {submit_reply, command_reply, deliver, r
 static void name_files(struct world *w)
 {
     (void)snprintf(w->db, sizeof(w->db), "%s/%d/spool.db", w->dir, w->generation);
-    (void)snprintf(w->body_dir, sizeof(w->body_dir), "%s/body", w->dir);
+    (void)snprintf(w->body_dir, sizeof(w->body_dir), "%s/%d/body", w->dir, w->generation);
 }
 
 static void open_engine(struct world *w)
@@ -245,18 +246,45 @@ static void copy_file(const char *from, const char *to)
     (void)close(out);
 }
 
+struct path {
+    char text[512];
+};
+
+static struct path path_of(const char *dir, const char *name)
+{
+    struct path path;
+
+    (void)snprintf(path.text, sizeof(path.text), "%s/%s", dir, name);
+    return path;
+}
+
+/* The bodies by a second name each: what the dying one still unlinks, it unlinks for itself. */
+static void take_bodies(const char *from, const char *to)
+{
+    DIR *dir = opendir(from);
+
+    assert_int_equal(mkdir(to, 0700), 0);
+    for (struct dirent *entry = dir ? readdir(dir) : NULL; entry; entry = readdir(dir))
+        if (entry->d_name[0] != '.')
+            assert_int_equal(linkat(dirfd(dir), entry->d_name, AT_FDCWD, path_of(to, entry->d_name).text, 0), 0);
+    if (dir)
+        (void)closedir(dir);
+}
+
 /* The files as they are now, in the next generation's directory. What dies may write to its own only. */
 static void take_files(struct world *w)
 {
-    char from[160], to[160], old[128];
+    char from[160], to[160], old[128], old_bodies[128];
 
     (void)snprintf(old, sizeof(old), "%s", w->db);
+    (void)snprintf(old_bodies, sizeof(old_bodies), "%s", w->body_dir);
     w->generation++;
     make_dir(w);
     copy_file(old, w->db);
     (void)snprintf(from, sizeof(from), "%s-wal", old);
     (void)snprintf(to, sizeof(to), "%s-wal", w->db);
     copy_file(from, to);
+    take_bodies(old_bodies, w->body_dir);
 }
 
 void world_kill(struct world *w)

@@ -167,6 +167,7 @@ static void test_large_bodies_are_files(void **state)
     (void)snprintf(path, sizeof(path), "%s/%s", w.body_dir, id);
     assert_int_equal(access(path, R_OK), 0);
     world_kill(&w); /* and again from the disk */
+    (void)snprintf(path, sizeof(path), "%s/%s", w.body_dir, id);
     world_connect(&w, &w.senders[0], 10);
     world_settle(&w);
     assert_int_equal(w.senders[0].held_count, 2);
@@ -194,6 +195,7 @@ static void test_files_nobody_owns_are_swept(void **state)
     assert_non_null(file);
     (void)fclose(file);
     world_kill(&w);
+    (void)snprintf(path, sizeof(path), "%s/%s", w.body_dir, id);
     assert_int_equal(access(path, F_OK), -1);
     world_free(&w);
 }
