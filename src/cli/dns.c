@@ -1,7 +1,8 @@
-/* dns.c: `behalf dns answer|serve|sign`: our name server's answers without a daemon. */
+/* dns.c: `behalf dns answer|serve|sign|query|stats|export`: our name server's answers, most without a daemon. */
 #include "base/random.h"
 #include "cli.h"
 #include "commands.h"
+#include "dns_query.h"
 #include "dns_serve.h"
 #include "proto/dns/answer.h"
 #include "proto/dns/zone_load.h"
@@ -11,6 +12,9 @@ static const char help[] =
     "usage: behalf dns answer --zone FILE --name NAME --type TYPE [--json]\n"
     "       behalf dns serve --listen ADDRESS:PORT ZONEFILE|DIRECTORY...\n"
     "       behalf dns sign --zone FILE --key FILE\n"
+    "       behalf dns query NAME [TYPE] [--tcp] [--dnssec] [--json]\n"
+    "       behalf dns stats [--limit N] [--json]\n"
+    "       behalf dns export DIRECTORY\n"
     "\n"
     "  --zone FILE            a master file; repeat it for several zones\n"
     "  --origin NAME          the name of the zone, for relative names in the file (default: the owner of its SOA)\n"
@@ -39,6 +43,7 @@ struct dns_options {
     const char *catalog;
     const char *key;
     const char *now;
+    const char *limit;
     bool dnssec;
     bool tcp;
 };
@@ -270,23 +275,35 @@ static int sign(const struct dns_options *o)
     return bh_dns_sign_file(o->zones.values[0], o->origin ? &origin : NULL, o->key, o->now);
 }
 
+static int query_own(struct bh_cli *cli, const struct dns_options *o, const char *asked, const char *type_text)
+{
+    struct bh_buf response = bh_buf_make(BH_DNS_MESSAGE_MAX);
+    struct bh_dns_name name;
+    uint16_t type;
+    int status;
+
+    if (bh_dns_name_parse(bh_str_c(asked), NULL, &name))
+        return bh_cli_fail("dns", "%s is no domain name", asked);
+    if (bh_dns_type_parse(bh_str_c(type_text), &type))
+        return bh_cli_fail("dns", "%s is no record type; unknown ones are written TYPE123", type_text);
+    status = bh_dns_query_own(cli, &name, type, o->dnssec, o->tcp, &response);
+    if (status == BH_EXIT_OK)
+        status = print_response(cli, bh_buf_view(&response));
+    bh_buf_free(&response);
+    return status;
+}
+
 int bh_cli_dns(struct bh_cli *cli, int argc, char **argv)
 {
     struct dns_options o = {0};
     const struct bh_cli_option options[] = {
-        {.name = "zone", .many = &o.zones},
-        {.name = "listen", .many = &o.listen},
-        {.name = "origin", .value = &o.origin},
-        {.name = "name", .value = &o.name},
-        {.name = "type", .value = &o.type},
-        {.name = "dnssec", .flag = &o.dnssec},
-        {.name = "tsig", .many = &o.tsig},
-        {.name = "notify", .many = &o.notify},
-        {.name = "catalog", .value = &o.catalog},
-        {.name = "key", .value = &o.key},
-        {.name = "now", .value = &o.now},
-        {.name = "tcp", .flag = &o.tcp},
-        {.name = NULL},
+        {.name = "zone", .many = &o.zones},       {.name = "listen", .many = &o.listen},
+        {.name = "origin", .value = &o.origin},   {.name = "name", .value = &o.name},
+        {.name = "type", .value = &o.type},       {.name = "dnssec", .flag = &o.dnssec},
+        {.name = "tsig", .many = &o.tsig},        {.name = "notify", .many = &o.notify},
+        {.name = "catalog", .value = &o.catalog}, {.name = "key", .value = &o.key},
+        {.name = "now", .value = &o.now},         {.name = "tcp", .flag = &o.tcp},
+        {.name = "limit", .value = &o.limit},     {.name = NULL},
     };
     int status = BH_EXIT_OK;
 
@@ -298,5 +315,11 @@ int bh_cli_dns(struct bh_cli *cli, int argc, char **argv)
         return sign(&o);
     if (argc >= 2 && strcmp(argv[1], "serve") == 0)
         return serve(&o, argv + 2, argc - 2);
-    return bh_cli_fail("dns", "say answer, serve or sign; see behalf dns --help");
+    if ((argc == 3 || argc == 4) && strcmp(argv[1], "query") == 0)
+        return query_own(cli, &o, argv[2], argc == 4 ? argv[3] : "A");
+    if (argc == 2 && strcmp(argv[1], "stats") == 0)
+        return bh_dns_stats(cli, o.limit);
+    if (argc == 3 && strcmp(argv[1], "export") == 0)
+        return bh_dns_export(cli, argv[2]);
+    return bh_cli_fail("dns", "say answer, serve, sign, query, stats or export; see behalf dns --help");
 }

@@ -49,7 +49,7 @@ enum bh_delivery_verdict { BH_DELIVERED = 1, BH_DEFERRED = 2, BH_BOUNCED = 3 };
 /* ---- records: parts of lists ---- */
 #define BH_RECORDS(X)                                                                                                  \
     X(recipient)                                                                                                       \
-    X(sealed_key) X(sign_item) X(signature) X(subkey) X(delivery_ref) X(zone_record) X(dns_rdata) X(dns_server_view)
+    X(sealed_key) X(sign_item) X(signature) X(subkey) X(delivery_ref) X(zone_record) X(dns_rdata) X(dns_server_view) X(dns_zone_stats)
 
 #define BH_REC_recipient(F)                                                                                            \
     F(str, address) /* as given in RCPT TO, without <> */                                                              \
@@ -94,6 +94,15 @@ enum bh_delivery_verdict { BH_DELIVERED = 1, BH_DEFERRED = 2, BH_BOUNCED = 3 };
     F(str, rdata)
 
 #define BH_REC_dns_rdata(F) F(str, rdata) /* wire form, uncompressed */
+
+/* Queries for names in a zone, by what they came to. */
+#define BH_REC_dns_zone_stats(F)                                                                                       \
+    F(str, zone)                                                                                                       \
+    F(u64, positive)                                                                                                   \
+    F(u64, wildcard)                                                                                                   \
+    F(u64, nodata)                                                                                                     \
+    F(u64, nxdomain)                                                                                                   \
+    F(u64, referral)
 
 /* What one authoritative server said. */
 #define BH_REC_dns_server_view(F)                                                                                      \
@@ -159,6 +168,8 @@ enum bh_delivery_verdict { BH_DELIVERED = 1, BH_DEFERRED = 2, BH_BOUNCED = 3 };
     X(ZONE_REMOVE, 81, zone_remove)                                                                                    \
     X(ZONES_COMMIT, 82, zones_commit)                                                                                  \
     X(ZONES_SERVED, 83, zones_commit)                                                                                  \
+    X(DNS_STATS, 84, dns_stats)                                                                                        \
+    X(DNS_STATS_REPLY, 84 | BH_REPLY, dns_stats_reply)                                                                 \
     /* controld asks steward */                                                                                        \
     X(DNS_ASK, 90, dns_ask)                                                                                            \
     X(DNS_ASK_REPLY, 90 | BH_REPLY, dns_ask_reply)                                                                     \
@@ -361,6 +372,28 @@ enum bh_delivery_verdict { BH_DELIVERED = 1, BH_DEFERRED = 2, BH_BOUNCED = 3 };
     F(u8, whole)   /* 1: zones not named since connection are gone */                                                  \
     F(u32, serial) /* of this change, larger than those before: the catalog has it */
 
+/* Since the dnsd started. */
+#define BH_FIELDS_dns_stats(F) F(u32, limit) /* of zones, the most asked for first */
+#define BH_FIELDS_dns_stats_reply(F)                                                                                   \
+    F(u64, udp_queries)                                                                                                \
+    F(u64, tcp_queries)                                                                                                \
+    F(u64, positive)                                                                                                   \
+    F(u64, wildcard)                                                                                                   \
+    F(u64, nodata)                                                                                                     \
+    F(u64, nxdomain)                                                                                                   \
+    F(u64, referral)                                                                                                   \
+    F(u64, refused)                                                                                                    \
+    F(u64, error)                                                                                                      \
+    F(u64, dropped)                                                                                                    \
+    F(u64, truncated)                                                                                                  \
+    F(u64, rate_limited)                                                                                               \
+    F(u64, transfers)                                                                                                  \
+    F(u64, notifies)                                                                                                   \
+    F(u64, notifies_lost)                                                                                              \
+    F(u64, tcp_connections)                                                                                            \
+    F(u64, tcp_refused)                                                                                                \
+    F(str, zones) /* list of dns_zone_stats */
+
 #define BH_FIELDS_dns_ask(F)                                                                                           \
     F(str, name)                                                                                                       \
     F(u16, type)                                                                                                       \
@@ -392,7 +425,7 @@ enum bh_message_type {
     X(login_reply) X(customer) X(may_send) X(may_send_reply) X(bounce_domain) X(bounce_domain_reply) X(version)        \
     X(submit) X(submit_reply) X(body_file) X(body_file_reply) X(identity) X(identity_reply) X(deliver) X(result)       \
     X(result_ack) X(slots) X(in_flight) X(sign) X(signatures) X(grant_key) X(subkeys) X(key_generate)                  \
-    X(key_reply) X(zone) X(zone_remove) X(zones_commit) X(dns_ask) X(dns_ask_reply) X(command)
+    X(key_reply) X(zone) X(zone_remove) X(zones_commit) X(dns_ask) X(dns_ask_reply) X(command) X(dns_stats) X(dns_stats_reply)
 /* clang-format on */
 
 #define BH_DECLARE_MESSAGE(name)                                                                                       \

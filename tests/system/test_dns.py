@@ -76,7 +76,7 @@ class Installation:
         sections.update({"egress": {"address": [EGRESS]}, "resolver": {"forward": [RESOLVER + "@53"], "trust-anchor": ""},
                          "processes": {"dnsd": 2}})
         options = {"platform": PLATFORM, "state-dir": self.folder / "state", "run-dir": self.folder / "run",
-                   "catalog": CATALOG, "hidden-primary": hidden, **own_uids()}
+                   "catalog": CATALOG, "hidden-primary": hidden, "query-log-sample": 100, **own_uids()}
         return make_config(options, listeners, **sections)
 
     def add_domain(self, name):
@@ -226,6 +226,37 @@ def test_no_transfer_without_the_key(here):
 
 def test_name_servers_are_all_listed(here):
     assert [ns.split(".")[2] for ns in records(NS[0], "email.first.example", "NS")] == ["ns1", "ns2", "ns3", "ns4"]
+
+
+def test_query_statistics_and_log(here):
+    before = here.behalf.json("dns", "stats")
+    for _ in range(200):
+        ask(NS[1], "no.such.email.first.example", "A")
+    after = here.behalf.json("dns", "stats")
+    assert after["total"]["nxdomain"] - before["total"]["nxdomain"] == 200
+
+    def nxdomain(stats):
+        return sum(z["nxdomain"] for z in stats["zones"] if z["zone"] == "email.first.example.")
+
+    assert nxdomain(after) - nxdomain(before) == 200
+    logged = [line for line in here.behalf.log.read_text().splitlines() if "no.such.email.first.example" in line]
+    print("\n".join(logged))
+    assert 1 <= len(logged) <= 4 and "nxdomain" in logged[0]
+
+
+def test_own_query_and_export(here):
+    answer = here.behalf.json("dns", "query", "email.first.example", "MX")
+    assert answer["rcode"] == "NOERROR" and "aa" in answer["flags"]
+    long = here.behalf.json("dns", "query", "old2019._domainkey.email.first.example", "TXT", "--tcp")
+    assert "v=DKIM1" in long["answer"][0]
+    folder = here.folder / "export"
+    folder.mkdir()
+    here.behalf.call("dns", "export", folder)
+    files = {path.name[:-len(".zone")] for path in folder.iterdir()}
+    assert set(here.zones) | {PLATFORM, "rua." + PLATFORM} <= files
+    for name in here.zones + [PLATFORM, "rua." + PLATFORM]:
+        loaded = run(here.behalf.binary, "dns", "answer", "--zone", folder / (name + ".zone"), "--name", name, "--type", "SOA")
+        assert str(serial(NS[0], name)) in loaded.stdout, name
 
 
 def test_hidden_primary(here):

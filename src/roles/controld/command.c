@@ -24,6 +24,8 @@ static const struct command_row rows[] = {
     {"domain", "check", bh_domain_checked},
     {"domain", "checks", bh_domain_checks},
     {"dkim", "import", bh_dkim_import},
+    {"dns", "stats", bh_dns_stats},
+    {"dns", "export", bh_dns_export},
     {"message", "send", bh_message_send},
     {"queue", "list", NULL},
     {"queue", "show", NULL},

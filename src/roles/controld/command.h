@@ -51,6 +51,7 @@ bh_command_verb bh_customer_add, bh_customer_show, bh_customers;
 bh_command_verb bh_credential_add, bh_credential_revoked, bh_credentials;
 bh_command_verb bh_domain_add, bh_domains, bh_domain_show, bh_domain_zone, bh_domain_checked, bh_domain_checks;
 bh_command_verb bh_dkim_import;
+bh_command_verb bh_dns_stats, bh_dns_export;
 bh_command_verb bh_message_send;
 
 #endif

@@ -29,6 +29,8 @@ struct bh_key_order {
 };
 typedef void bh_key_done(void *ctx, bh_err err, const struct bh_msg_key_reply *reply);
 typedef void bh_dns_asked(void *ctx, bh_err err, const struct bh_msg_dns_ask_reply *reply);
+/* One dnsd's counters: `last` with the last of them, when `stats` may be NULL (none answered, or this one did not). */
+typedef void bh_dns_counted(void *ctx, const struct bh_msg_dns_stats_reply *stats, bool last);
 typedef void bh_json_done(void *ctx, bh_err err, bh_str json);
 typedef void bh_submit_done(void *ctx, bh_err err, const struct bh_msg_submit_reply *reply);
 
@@ -36,6 +38,8 @@ typedef void bh_submit_done(void *ctx, bh_err err, const struct bh_msg_submit_re
 struct bh_controld_out {
     bh_err (*make_key)(void *ctx, const struct bh_key_order *order, bh_key_done *done, void *done_ctx);
     bh_err (*ask_dns)(void *ctx, const struct bh_msg_dns_ask *ask, bh_dns_asked *done, void *done_ctx);
+    /* Every dnsd; `done` is called for each. */
+    bh_err (*dns_stats)(void *ctx, uint32_t limit, bh_dns_counted *done, void *done_ctx);
     bh_err (*ask_queue)(void *ctx, bh_str json, bh_json_done *done, void *done_ctx);
     /* `fd` holds the message, `submit->size` bytes; not owned. */
     bh_err (*submit)(void *ctx, const struct bh_msg_submit *submit, int fd, bh_submit_done *done, void *done_ctx);

@@ -113,6 +113,46 @@ static bh_err ask_dns(void *ctx, const struct bh_msg_dns_ask *ask, bh_dns_asked 
     return err;
 }
 
+/* ---- counters of every dnsd ---- */
+
+struct counting {
+    bh_dns_counted *done;
+    void *ctx;
+    unsigned open;
+};
+
+static void on_stats_reply(void *ctx, bh_err err, struct bh_ipc_message *message)
+{
+    struct counting *counting = ctx;
+    struct bh_msg_dns_stats_reply reply;
+    bool last = --counting->open == 0;
+
+    if (!err)
+        err = bh_msg_dns_stats_reply_get(message->body, &reply);
+    counting->done(counting->ctx, err ? NULL : &reply, last);
+    if (last)
+        free(counting);
+}
+
+static bh_err dns_stats(void *ctx, uint32_t limit, bh_dns_counted *done, void *done_ctx)
+{
+    struct controld *controld = ctx;
+    struct counting *counting = calloc(1, sizeof(*counting));
+    struct bh_msg_dns_stats ask = {limit};
+
+    if (!counting)
+        return BH_E_NOMEM;
+    *counting = (struct counting){done, done_ctx, 0};
+    for (struct bh_peer *peer = controld->role->peers; peer; peer = peer->next_peer)
+        if (peer->kind == BH_ROLE_DNSD && peer->up &&
+            BH_PEER_CALL(peer, DNS_STATS, dns_stats, &ask, DNS_TIMEOUT_MS, on_stats_reply, counting, NULL) == BH_OK)
+            counting->open++;
+    if (counting->open)
+        return BH_OK;
+    free(counting);
+    return BH_E_CLOSED;
+}
+
 static void on_queue_reply(void *ctx, bh_err err, struct bh_ipc_message *message)
 {
     struct call call = *(struct call *)ctx;
@@ -395,6 +435,7 @@ static void write_log(void *ctx, enum bh_log_level level, const char *text, bh_s
 
 static const struct bh_controld_out orders = {.make_key = make_key,
                                               .ask_dns = ask_dns,
+                                              .dns_stats = dns_stats,
                                               .ask_queue = ask_queue,
                                               .submit = submit,
                                               .zone = push_zone,

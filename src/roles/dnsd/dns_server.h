@@ -7,6 +7,7 @@
 #ifndef BH_ROLES_DNSD_DNS_SERVER_H
 #define BH_ROLES_DNSD_DNS_SERVER_H
 
+#include "base/map.h"
 #include "base/random.h"
 #include "io/loop.h"
 #include "proto/dns/rate.h"
@@ -15,12 +16,24 @@
 
 struct bh_dns_server;
 
+/* One of the queries that are logged. */
+struct bh_dns_sample {
+    const struct sockaddr_storage *client;
+    enum bh_dns_transport transport;
+    bh_str query; /* the packet */
+    const struct bh_dns_outcome *outcome;
+};
+
 struct bh_dns_server_options {
     struct bh_dns_answer_options answer; /* its cookies are the server's: bh_dns_server_cookies */
     unsigned rate_per_s;                 /* equal responses over UDP to one network; 0: no limit */
     unsigned tcp_max;                    /* connections at once */
     unsigned tcp_per_address;            /* of these from one address */
     int64_t tcp_idle_ms;
+    int64_t notify_delay_ms; /* before the first NOTIFY of a change: other servers on the port need it by then */
+    uint32_t sample_every;   /* one query in so many goes to on_sample; 0: none */
+    void (*on_sample)(void *ctx, const struct bh_dns_sample *sample);
+    void *sample_ctx;
 };
 
 /* udp_max 1232, no rate limit, 1000 connections, 50 an address, 10 s idle. */
@@ -70,5 +83,18 @@ BH_MUST bh_err bh_dns_server_notify(struct bh_dns_server *server, bh_str apex);
 void bh_dns_server_cookies(struct bh_dns_server *server, const struct bh_dns_cookie_secrets *secrets);
 
 const struct bh_dns_server_stats *bh_dns_server_stats(const struct bh_dns_server *server);
+/* Changes the share of queries that are logged. */
+void bh_dns_server_sample(struct bh_dns_server *server, uint32_t every);
+
+/* Queries for names in one zone. */
+struct bh_dns_zone_counts {
+    struct bh_map_node node; /* by the name in wire form, lower case */
+    uint64_t outcomes[BH_DNS_OUTCOMES];
+    uint64_t all;
+};
+/* The `limit` zones asked for most, the first most often. *ret_list is the caller's to free; what it points to is the
+ * server's until the next query. BH_E_NOMEM. */
+BH_MUST bh_err bh_dns_server_top_zones(const struct bh_dns_server *server, size_t limit,
+                                       const struct bh_dns_zone_counts ***ret_list, size_t *ret_count);
 
 #endif

@@ -29,6 +29,12 @@ struct bh_dnsd {
     uint32_t serial;            /* of the last change */
 };
 
+/* ---- tell.c ---- */
+
+bh_err bh_tell_stats(struct bh_dnsd *dnsd, struct bh_peer *peer, const struct bh_ipc_message *message);
+/* Logs the query; `ctx` is the role. */
+void bh_tell_sample(void *ctx, const struct bh_dns_sample *sample);
+
 /* ---- follow.c: secondaries ---- */
 
 /* A file that master hands over: "tsig-key" or "notifier". Takes over `fd`. */

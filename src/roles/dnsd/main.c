@@ -7,7 +7,10 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { RATE_PER_S = 1000 /* equal responses to one network over UDP */ };
+enum {
+    RATE_PER_S = 1000,    /* equal responses to one network over UDP */
+    NOTIFY_DELAY_MS = 500 /* where several dnsd share the port: a secondary may ask any of them for the new serial */
+};
 
 /* Files come before `start`, so whichever is first makes the state. */
 static struct bh_dnsd *state_of(struct bh_role *role)
@@ -41,6 +44,10 @@ static bh_err start(struct bh_role *role)
     if (!dnsd)
         return BH_E_NOMEM;
     options.rate_per_s = RATE_PER_S;
+    options.notify_delay_ms = role->config->dnsd_count > 1 ? NOTIFY_DELAY_MS : 0;
+    options.sample_every = role->config->query_log_sample;
+    options.on_sample = bh_tell_sample;
+    options.sample_ctx = role;
     bh_random_fill(&bh_random_os, &seed, sizeof seed);
     dnsd->server = bh_dns_server_new(role->loop, &options, &bh_random_os);
     err = dnsd->server ? bh_dns_follower_init(&dnsd->follower, seed) : BH_E_NOMEM;
@@ -49,8 +56,10 @@ static bh_err start(struct bh_role *role)
 
 static void reload(struct bh_role *role)
 {
-    bh_err err = bh_follow_configure(role, role->state);
+    struct bh_dnsd *dnsd = role->state;
+    bh_err err = bh_follow_configure(role, dnsd);
 
+    bh_dns_server_sample(dnsd->server, role->config->query_log_sample);
     if (err)
         bh_logf(&role->log, BH_LOG_ERROR, "not all secondaries are followed: %s", bh_err_text(err));
 }
@@ -185,6 +194,8 @@ static bh_err handle_message(struct bh_role *role, struct bh_peer *peer, struct 
         return handle_remove(role, message->body);
     case BH_MSG_ZONES_COMMIT:
         return handle_commit(role, peer, message);
+    case BH_MSG_DNS_STATS:
+        return bh_tell_stats(role->state, peer, message);
     default:
         return BH_E_SYNTAX;
     }

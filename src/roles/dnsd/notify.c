@@ -83,10 +83,13 @@ static bh_err notify_one(struct bh_dns_server *server, size_t secondary, bh_str 
     memcpy(fresh.key + 1, lower.wire, lower.n);
     bh_random_fill(server->random, &fresh.id, sizeof fresh.id);
     notice = find_notice(server, notice_key(&fresh));
+    if (notice && notice->tries == 0) /* it will be sent, and not later because of one more change */
+        return BH_OK;
     if (notice) {
         notice->id = fresh.id;
         notice->tries = 0;
-        bh_heap_change(&server->notice_queue, &notice->queued, bh_loop_monotonic(server->loop));
+        bh_heap_change(&server->notice_queue, &notice->queued,
+                       bh_loop_monotonic(server->loop) + server->options.notify_delay_ms);
         return BH_OK;
     }
     if (server->notices.count >= NOTICES_MAX)
@@ -97,7 +100,8 @@ static bh_err notify_one(struct bh_dns_server *server, size_t secondary, bh_str 
     *notice = fresh;
     err = bh_map_add(&server->notices, notice_key(notice), &notice->node);
     if (!err) {
-        err = bh_heap_add(&server->notice_queue, &notice->queued, bh_loop_monotonic(server->loop));
+        err = bh_heap_add(&server->notice_queue, &notice->queued,
+                          bh_loop_monotonic(server->loop) + server->options.notify_delay_ms);
         if (err)
             bh_map_remove(&server->notices, &notice->node);
     }
@@ -108,12 +112,17 @@ static bh_err notify_one(struct bh_dns_server *server, size_t secondary, bh_str 
 
 bh_err bh_dns_server_notify(struct bh_dns_server *server, bh_str apex)
 {
+    const struct bh_heap_node *first;
     bh_err err = BH_OK;
 
     for (size_t i = 0; i < server->secondary_count && !err; i++)
         err = notify_one(server, i, apex);
-    if (server->secondary_count)
-        bh_timer_set(&server->notify_timer, 0);
+    first = bh_heap_first(&server->notice_queue);
+    if (first) {
+        int64_t in_ms = first->key - bh_loop_monotonic(server->loop);
+
+        bh_timer_set(&server->notify_timer, in_ms > 0 ? in_ms : 0);
+    }
     return err;
 }
 

@@ -12,11 +12,14 @@ struct bh_dns_server *bh_dns_server_new(struct bh_loop *loop, const struct bh_dn
                                         struct bh_random *random)
 {
     struct bh_dns_server *server = calloc(1, sizeof *server);
+    uint64_t seeds[2];
 
     if (!server)
         return NULL;
+    bh_random_fill(random, seeds, sizeof seeds);
     server->loop = loop;
     server->options = *options;
+    bh_map_init(&server->zone_counts, seeds);
     bh_list_init(&server->sockets);
     bh_list_init(&server->listeners);
     bh_list_init(&server->connections);
@@ -50,6 +53,7 @@ void bh_dns_server_free(struct bh_dns_server *server)
     bh_dns_udp_free_all(server);
     bh_dns_tcp_free_all(server);
     bh_dns_notify_free(server);
+    bh_dns_counts_free(server);
     bh_dns_zones_free(server->none);
     bh_dns_rate_free(server->rate);
     bh_wipe(&server->cookies, sizeof server->cookies);
@@ -70,6 +74,12 @@ const struct bh_dns_server_stats *bh_dns_server_stats(const struct bh_dns_server
 void bh_dns_server_cookies(struct bh_dns_server *server, const struct bh_dns_cookie_secrets *secrets)
 {
     server->cookies = *secrets;
+}
+
+void bh_dns_server_sample(struct bh_dns_server *server, uint32_t every)
+{
+    server->options.sample_every = server->options.on_sample ? every : 0;
+    server->until_sample = 0;
 }
 
 static bh_str address_of(const struct sockaddr_storage *client)
@@ -121,6 +131,8 @@ static void count(struct bh_dns_server *server, enum bh_dns_transport transport,
 {
     server->stats.outcomes[outcome->class]++;
     server->stats.truncated += outcome->truncated;
+    if (outcome->zone)
+        bh_dns_count_zone(server, outcome);
     if (transport == BH_DNS_UDP)
         server->stats.udp_queries++;
     else
@@ -136,6 +148,11 @@ size_t bh_dns_server_answer(struct bh_dns_server *server, enum bh_dns_transport 
     size_t n = bh_dns_answer(server->zones, &server->options.answer, &client, query, out, cap, &outcome);
 
     count(server, transport, &outcome);
+    if (server->options.sample_every && server->until_sample-- == 0) {
+        server->until_sample = server->options.sample_every - 1;
+        server->options.on_sample(server->options.sample_ctx,
+                                  &(struct bh_dns_sample){from, transport, query, &outcome});
+    }
     if (outcome.special == BH_DNS_SPECIAL_NONE)
         return transport == BH_DNS_UDP ? limit_rate(server, from, &outcome, out, n) : n;
     if (outcome.special == BH_DNS_SPECIAL_RESPONSE) {

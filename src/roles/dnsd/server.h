@@ -18,6 +18,8 @@ struct bh_dns_server {
     struct bh_loop *loop;
     struct bh_dns_server_options options;
     struct bh_dns_server_stats stats;
+    struct bh_map zone_counts; /* of bh_dns_zone_counts */
+    uint32_t until_sample;
     const struct bh_dns_zones *zones;
     struct bh_dns_zones *none; /* an empty set, for when there are no zones */
     struct bh_list sockets;    /* of bh_dns_udp */
@@ -59,6 +61,10 @@ size_t bh_dns_server_special(struct bh_dns_server *server, enum bh_dns_transport
 /* The next message of a transfer, signed; 0 at the end. */
 size_t bh_dns_stream_next(struct bh_dns_server *server, struct bh_dns_stream *stream, void *out, size_t cap);
 void bh_dns_stream_free(struct bh_dns_stream *stream);
+
+/* counts.c: one query for a name in this zone. */
+void bh_dns_count_zone(struct bh_dns_server *server, const struct bh_dns_outcome *outcome);
+void bh_dns_counts_free(struct bh_dns_server *server);
 
 BH_MUST bh_err bh_dns_notify_init(struct bh_dns_server *server);
 void bh_dns_notify_free(struct bh_dns_server *server);

@@ -95,6 +95,19 @@ static bh_err ask_dns(void *ctx, const struct bh_msg_dns_ask *ask, bh_dns_asked 
     return BH_OK;
 }
 
+static bh_err count_dns(void *ctx, uint32_t limit, bh_dns_counted *done, void *done_ctx)
+{
+    struct bh_buf zones = bh_buf_make(1 << 12);
+
+    (void)ctx, (void)limit;
+    bh_rec_dns_zone_stats_put(&zones, &(struct bh_rec_dns_zone_stats){.zone = BH_STR("a.example"), .positive = 2});
+    done(done_ctx, &(struct bh_msg_dns_stats_reply){.udp_queries = 3, .zones = bh_buf_view(&zones)}, false);
+    done(done_ctx, NULL, false);
+    done(done_ctx, &(struct bh_msg_dns_stats_reply){.udp_queries = 4, .zones = bh_buf_view(&zones)}, true);
+    bh_buf_free(&zones);
+    return BH_OK;
+}
+
 static bh_err ask_queue(void *ctx, bh_str json, bh_json_done *done, void *done_ctx)
 {
     (void)ctx, (void)json;
@@ -159,9 +172,9 @@ static bh_time_ms read_clock(void *ctx)
     return ((struct world *)ctx)->now;
 }
 
-static const struct bh_controld_out orders = {make_key,  ask_dns,      ask_queue,   submit,
-                                              take_zone, take_removal, take_commit, take_version,
-                                              take_wake, take_settle,  take_log};
+static const struct bh_controld_out orders = {make_key,     ask_dns,   count_dns,    ask_queue,
+                                              submit,       take_zone, take_removal, take_commit,
+                                              take_version, take_wake, take_settle,  take_log};
 
 /* ---- the world ---- */
 
