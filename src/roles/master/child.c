@@ -13,6 +13,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+/* A role that could not start so often before all were ready once will not: serve ends, and says so. The tries last
+ * some six seconds, so that what an earlier, killed serve still holds is given up meanwhile. */
+enum { FIRST_TRIES = 7 };
 enum { MASTER_FD = 3, FIRST_DELAY_MS = 50, LONGEST_DELAY_MS = 30000, HEALTHY_AFTER_MS = 60000 };
 
 /* ---- talking to it ---- */
@@ -395,7 +398,10 @@ void bh_child_exited(struct bh_child *child, int status)
     delay = next_delay(child);
     say_how_it_ended(child, status, delay);
     child->pid = 0;
-    bh_timer_set(&child->restart, delay);
+    if (!child->master->announced && child->failures > FIRST_TRIES)
+        bh_master_give_up(child->master);
+    else
+        bh_timer_set(&child->restart, delay);
 }
 
 void bh_child_init(struct bh_child *child, struct bh_master *master, enum bh_role_kind kind, uint32_t instance)

@@ -68,6 +68,7 @@ struct bh_master {
     bool as_root;
     bool announced;
     bool stopping;
+    bool failed; /* exit status 1 */
     unsigned drain_stage;
     struct bh_timer drain_limit;
 };
@@ -79,6 +80,9 @@ void bh_child_exited(struct bh_child *child, int status);
 void bh_child_send(struct bh_child *child, uint16_t type, bh_str body, int fd);
 void bh_child_send_files(struct bh_child *child);
 void bh_child_kill(struct bh_child *child, int signal_number);
+
+/* master.c: ends `serve` with status 1: a role cannot start. */
+void bh_master_give_up(struct bh_master *master);
 
 /* wiring.c: connects `child` with every ready role that it may talk to; both get one end of a new socket pair. */
 void bh_wire(struct bh_child *child);

@@ -150,6 +150,13 @@ static void on_terminate(void *ctx)
     advance_drain(master);
 }
 
+void bh_master_give_up(struct bh_master *master)
+{
+    bh_logf(&master->log, BH_LOG_ERROR, "a role cannot start, for the reason above: ending");
+    master->failed = true;
+    on_terminate(master);
+}
+
 /* ---- children ---- */
 
 static struct bh_child *child_of_pid(struct bh_master *master, pid_t pid)
@@ -356,6 +363,8 @@ int bh_master_run(const char *program, const char *config_path)
     }
     if (!err)
         err = bh_loop_run(master->loop);
+    if (master->failed)
+        err = BH_E_INVALID;
     clean_up(master);
     free(master);
     return err ? 1 : 0;

@@ -43,9 +43,18 @@ static struct smtpd *state_of(struct bh_role *role)
     return role->state;
 }
 
+/* Without its certificate there would be no AUTH, and nobody would notice before the first customer does. */
 static bh_err start(struct bh_role *role)
 {
-    return state_of(role) ? BH_OK : BH_E_NOMEM;
+    struct smtpd *smtpd = state_of(role);
+
+    if (!smtpd)
+        return BH_E_NOMEM;
+    if (role->config->tls_certificate.n && !smtpd->tls) {
+        bh_logf(&role->log, BH_LOG_ERROR, "tls { certificate, key } cannot be used: see the line above");
+        return BH_E_SYNTAX;
+    }
+    return BH_OK;
 }
 
 static bh_err read_file(int fd, struct bh_buf *to)
