@@ -1,6 +1,6 @@
 /* NOTIFY (RFC 1996): a small message to each secondary whose zone has changed, repeated after 1, 2, 4 … s until it is
- * confirmed or TRIES are used up; then the secondary's own refresh interval must do. At most BURST go out per tick, so
- * that a change of all zones is no flood. */
+ * confirmed with NOERROR or TRIES are used up; then the secondary's own refresh interval must do. At most BURST go out
+ * per tick, so that a change of all zones is no flood. */
 #include "server.h"
 #include <stdlib.h>
 
@@ -162,7 +162,8 @@ void bh_dns_notify_response(struct bh_dns_server *server, const struct sockaddr_
         bh_dns_name_lower(&message.name);
         memcpy(key + 1, message.name.wire, message.name.n);
         notice = find_notice(server, (bh_str){key, 1u + message.name.n});
-        if (notice && notice->id == message.id)
+        /* REFUSED or NOTAUTH: it has just started and does not know the zone yet (a catalog tells it); asked again */
+        if (notice && notice->id == message.id && bh_dns_message_rcode(&message) == BH_DNS_RCODE_NOERROR)
             drop_notice(server, notice);
     }
 }
