@@ -12,7 +12,7 @@
     X("Running it", "init", bh_cli_init, "make the state directory, the master secret, the databases")                 \
     X("Running it", "migrate", bh_cli_migrate, "bring the databases to this build's version")                          \
     X("Running it", "config", bh_cli_config, "check a configuration file")                                             \
-    X("Customers", "customer", bh_cli_customer, "add, list, show customers")                                           \
+    X("Customers", "customer", bh_cli_customer, "customers: add, show, contacts, what they were told")                                           \
     X("Customers", "domain", bh_cli_domain, "sending domains: add, records, check, show")                              \
     X("Customers", "credential", bh_cli_credential, "logins for SMTP submission")                                      \
     X("Mail", "send", bh_cli_send, "submit a message from a file or standard input")                                   \

@@ -1,14 +1,17 @@
-/* customer.c: `behalf customer add|list|show`. */
+/* customer.c: `behalf customer add|set|list|show|notices`. */
 #include "commands.h"
 #include "control.h"
 
 static const char help[] =
     "usage: behalf customer add NAME\n"
+    "       behalf customer set NAME --contact ADDR [--contact ADDR ...] | --no-contact\n"
     "       behalf customer list [--after NAME] [--limit N]\n"
     "       behalf customer show NAME\n"
+    "       behalf customer notices [NAME] [--limit N]\n"
     "\n"
     "A customer owns sending domains and credentials; no customer can use another's. NAME is 1 to\n"
-    "63 of a-z, 0-9, - and _.\n";
+    "63 of a-z, 0-9, - and _. --contact is whom we tell by mail what he has to do, instead of those set\n"
+    "before; notices lists what was told, newest first.\n";
 
 static int print_list(json_t *list)
 {
@@ -30,10 +33,12 @@ static int print_list(json_t *list)
 static int print_one(json_t *customer)
 {
     static const char *const headings[] = {"DOMAIN", "APPROACH", "STATE", "CAN SEND"};
-    const json_t *domains = json_object_get(customer, "domains");
+    const json_t *domains = json_object_get(customer, "domains"), *contacts = json_object_get(customer, "contacts");
     struct bh_cli_table *table = bh_cli_table_new(headings, 4);
 
     (void)printf("%s, since %s\n", bh_json_text(customer, "name"), bh_json_text(customer, "created_at"));
+    for (size_t i = 0; i < json_array_size(contacts); i++)
+        (void)printf("contact %s\n", json_string_value(json_array_get(contacts, i)));
     for (size_t i = 0; i < json_array_size(domains); i++) {
         const json_t *domain = json_array_get(domains, i);
 
@@ -60,11 +65,53 @@ static int show(const struct bh_cli *cli, const char *verb, json_t *args, int (*
     return BH_EXIT_OK;
 }
 
+static int print_notices(json_t *list)
+{
+    static const char *const headings[] = {"AT", "TO", "KIND", "SUBJECT", "SENT"};
+    static const char *const members[] = {"at", "customer", "kind", "subject", "sent_at"};
+    struct bh_cli_table *table = bh_cli_table_new(headings, 5);
+
+    for (size_t i = 0; i < json_array_size(list); i++)
+        for (size_t k = 0; k < 5; k++)
+            bh_table_member(table, json_array_get(list, i), members[k]);
+    bh_cli_table_print(table);
+    json_decref(list);
+    return BH_EXIT_OK;
+}
+
+static int notices(const struct bh_cli *cli, const char *name, const char *limit)
+{
+    json_t *args = json_object();
+
+    bh_json_add(args, "customer", name);
+    if (!bh_cli_limit("customer", limit, args))
+        return BH_EXIT_USAGE;
+    return show(cli, "notices", args, print_notices);
+}
+
+static int set(const struct bh_cli *cli, const char *name, const struct bh_cli_many *contact, bool none)
+{
+    json_t *contacts;
+
+    if (none == (contact->count > 0))
+        return bh_cli_fail("customer", "set needs --contact ADDR, once or more often, or --no-contact");
+    contacts = json_array();
+    for (size_t i = 0; i < contact->count; i++)
+        (void)json_array_append_new(contacts, json_string(contact->values[i]));
+    return bh_control_do(cli, "customer", "set", json_pack("{s:s, s:o}", "name", name, "contacts", contacts),
+                         "set the contacts of", name);
+}
+
 int bh_cli_customer(struct bh_cli *cli, int argc, char **argv)
 {
     const char *after = NULL, *limit = NULL;
-    const struct bh_cli_option options[] = {
-        {.name = "after", .value = &after}, {.name = "limit", .value = &limit}, {0}};
+    struct bh_cli_many contact = {.count = 0};
+    bool no_contact = false;
+    const struct bh_cli_option options[] = {{.name = "after", .value = &after},
+                                            {.name = "limit", .value = &limit},
+                                            {.name = "contact", .many = &contact},
+                                            {.name = "no-contact", .flag = &no_contact},
+                                            {0}};
     json_t *args;
     int status;
 
@@ -74,8 +121,13 @@ int bh_cli_customer(struct bh_cli *cli, int argc, char **argv)
         return bh_control_do(cli, "customer", "add", json_pack("{s:s}", "name", argv[2]), "added customer", argv[2]);
     if (argc == 3 && strcmp(argv[1], "show") == 0)
         return show(cli, "show", json_pack("{s:s}", "name", argv[2]), print_one);
+    if (argc == 3 && strcmp(argv[1], "set") == 0)
+        return set(cli, argv[2], &contact, no_contact);
+    if ((argc == 2 || argc == 3) && strcmp(argv[1], "notices") == 0)
+        return notices(cli, argc == 3 ? argv[2] : NULL, limit);
     if (argc != 2 || strcmp(argv[1], "list") != 0)
-        return bh_cli_fail("customer", "say add NAME, list, or show NAME; see behalf customer --help");
+        return bh_cli_fail("customer",
+                           "say add NAME, set NAME, list, show NAME or notices; see behalf customer --help");
     args = json_object();
     bh_json_add(args, "after", after);
     if (!bh_cli_limit("customer", limit, args))

@@ -100,6 +100,7 @@ static void walk_names(struct walk *walk, struct bh_config *c)
     walk_strs(walk, &c->inbound_addresses, &c->inbound_address_count);
     walk_strs(walk, &c->egress, &c->egress_count);
     walk_strs(walk, &c->forwards, &c->forward_count);
+    walk_strs(walk, &c->contacts, &c->contact_count);
 }
 
 static void walk_numbers(struct walk *walk, struct bh_config *c)

@@ -64,8 +64,10 @@ struct bh_config {
     bh_str inbound_host;       /* MX target of the bounce domains; default "in1.<platform>" */
     bh_str *inbound_addresses; /* its A/AAAA; default the egress addresses */
     size_t inbound_address_count;
-    bh_str state_dir;     /* "/var/lib/behalf" */
-    bh_str run_dir;       /* "/run/behalf" */
+    bh_str state_dir; /* "/var/lib/behalf" */
+    bh_str run_dir;   /* "/run/behalf" */
+    bh_str *contacts; /* who is told by mail what the operator should know */
+    size_t contact_count;
     bh_str control_group; /* its members may use the control socket; empty = root and the daemon's own user */
     uint32_t uid_base;    /* role k runs as uid_base + k where no user behalf-<role> exists; 0 = no numeric uids */
     bool log_debug;

@@ -22,6 +22,40 @@ BH_MUST bh_err bh_customer_by_id(struct bh_store *store, struct bh_arena *arena,
 BH_MUST bh_err bh_customer_list(struct bh_store *store, bh_str after, int64_t limit,
                                 bool (*each)(void *ctx, const struct bh_customer *customer), void *ctx);
 
+/* ---- contacts and notices (notice.c) ---- */
+
+/* Instead of those that the customer had. */
+BH_MUST bh_err bh_contact_replace(struct bh_store *store, int64_t customer, const bh_str *addresses,
+                                  size_t address_count);
+/* The view is valid inside `each`. */
+BH_MUST bh_err bh_contact_list(struct bh_store *store, int64_t customer, void (*each)(void *ctx, bh_str address),
+                               void *ctx);
+
+struct bh_notice_row {
+    int64_t id;
+    bh_str kind;
+    int64_t customer_id; /* 0: the operator's */
+    bh_str customer;
+    bh_str about;
+    bh_str subject;
+    bh_str body;
+    bh_time_ms at;
+    bh_time_ms sent_at; /* 0: waits */
+    uint64_t message;   /* under which it was queued; 0: there was nobody to tell */
+};
+/* Reads kind, customer_id, about, subject, body, at. */
+BH_MUST bh_err bh_notice_insert(struct bh_store *store, const struct bh_notice_row *notice, int64_t *ret_id);
+/* When the last of this kind and subject was made; 0: never. */
+BH_MUST bh_err bh_notice_last(struct bh_store *store, bh_str kind, int64_t customer, bh_str about, bh_time_ms *ret_at);
+BH_MUST bh_err bh_notice_count(struct bh_store *store, int64_t customer, bh_time_ms after, int64_t *ret_count);
+/* The oldest that waits. */
+BH_MUST bh_err bh_notice_waiting(struct bh_store *store, struct bh_arena *arena, struct bh_notice_row *ret_notice);
+BH_MUST bh_err bh_notice_sent(struct bh_store *store, int64_t id, bh_time_ms now, uint64_t message);
+/* Newest first; customer -1: all. The row is valid inside `each`. */
+BH_MUST bh_err bh_notice_list(struct bh_store *store, int64_t customer, int64_t limit,
+                              void (*each)(void *ctx, const struct bh_notice_row *notice), void *ctx);
+BH_MUST bh_err bh_notice_prune(struct bh_store *store, bh_time_ms before);
+
 /* ---- SMTP credentials (credential.c) ---- */
 
 struct bh_credential {

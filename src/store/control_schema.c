@@ -83,6 +83,25 @@ static const struct bh_schema_step steps[] = {
      " state_at INTEGER NOT NULL,"
      " UNIQUE(domain, selector)) STRICT;"
      "CREATE TABLE setting(name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;"},
+    {"contacts and notices",
+     "CREATE TABLE customer_contact("
+     " customer INTEGER NOT NULL REFERENCES customer(id),"
+     " address TEXT NOT NULL,"
+     " PRIMARY KEY(customer, address)) STRICT, WITHOUT ROWID;"
+     "CREATE TABLE notice(" /* mail that we write ourselves, before it is in the queue and for a while after */
+     " id INTEGER PRIMARY KEY AUTOINCREMENT,"
+     " kind TEXT NOT NULL,"
+     " customer INTEGER NOT NULL," /* 0: the operator */
+     " about TEXT NOT NULL,"
+     " subject TEXT NOT NULL,"
+     " body TEXT NOT NULL,"
+     " at INTEGER NOT NULL,"
+     " sent_at INTEGER NOT NULL," /* 0: waits */
+     " message INTEGER NOT NULL) STRICT;"
+     "CREATE INDEX notice_same ON notice(kind, customer, about, at);"
+     "CREATE INDEX notice_customer ON notice(customer, at);"
+     "CREATE INDEX notice_at ON notice(at);"
+     "CREATE INDEX notice_waiting ON notice(id) WHERE sent_at = 0;"},
 };
 
 const struct bh_schema bh_control_schema = {"control", 0x62684331, steps, sizeof(steps) / sizeof(steps[0])};

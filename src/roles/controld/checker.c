@@ -7,6 +7,7 @@
  * the zone of the one whose records stand at the parent: the parent's name servers tell, since they carry the token. */
 #include "core.h"
 #include "domain/check.h"
+#include "notice.h"
 #include "report.h"
 #include <stdlib.h>
 
@@ -395,6 +396,8 @@ void bh_controld_wake(struct bh_controld *core)
     size_t room = core->check_count < RUNNING_MAX ? RUNNING_MAX - core->check_count : 0;
     bh_err err = room ? bh_domain_list_due(core->store, now, (int64_t)room, add_due, &due) : BH_OK;
 
+    core->notices_wait = false;
+    bh_notice_flush(core);
     for (size_t i = 0; !err && i < due.count; i++)
         if (!find_check(core, due.ids[i]))
             (void)!bh_check_domain(core, due.ids[i], NULL, NULL);

@@ -13,6 +13,8 @@ struct command_row {
 static const struct command_row rows[] = {
     {"customer", "add", bh_customer_add},
     {"customer", "list", bh_customers},
+    {"customer", "notices", bh_notices},
+    {"customer", "set", bh_customer_set},
     {"customer", "show", bh_customer_show},
     {"credential", "add", bh_credential_add},
     {"credential", "list", bh_credentials},

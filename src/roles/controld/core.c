@@ -1,5 +1,6 @@
 /* core.c: see core.h. */
 #include "core.h"
+#include "notice.h"
 
 enum { PLATFORM_ARENA_BYTES = 1 << 20, GRACE_MS = 72 * 3600 * 1000 };
 
@@ -35,6 +36,7 @@ void bh_controld_changed(struct bh_controld *core)
 void bh_controld_settle(struct bh_controld *core)
 {
     bh_publish_settle(core);
+    bh_notice_flush(core);
     core->out->version(core->out_ctx, core->version);
 }
 

@@ -41,7 +41,7 @@ struct bh_controld_out {
     /* Every dnsd; `done` is called for each. */
     bh_err (*dns_stats)(void *ctx, uint32_t limit, bh_dns_counted *done, void *done_ctx);
     bh_err (*ask_queue)(void *ctx, bh_str json, bh_json_done *done, void *done_ctx);
-    /* `fd` holds the message, `submit->size` bytes; not owned. */
+    /* `fd` holds the message, `submit->size` bytes; not owned. -1: it is in submit->body, which lives until `done`. */
     bh_err (*submit)(void *ctx, const struct bh_msg_submit *submit, int fd, bh_submit_done *done, void *done_ctx);
     void (*zone)(void *ctx, const struct bh_zone *zone); /* to every dnsd */
     void (*zone_remove)(void *ctx, bh_str name);         /* to every dnsd */
@@ -71,6 +71,12 @@ struct bh_controld {
     struct bh_list checks; /* running (checker.c) */
     size_t check_count;
     bool making_keys; /* platform_keys.c is at it */
+
+    const bh_str *contacts; /* the operator's, of the configuration */
+    size_t contact_count;
+    bool notice_on_its_way; /* these three: notice.c */
+    bool notices_flushing;
+    bool notices_wait; /* queued could not be had: until the next wake */
 };
 
 /* Prepares the rest of a core whose first block of members is filled in: reads counters, makes the platform's own

@@ -187,7 +187,7 @@ struct submitting {
     struct controld *controld;
     struct bh_arena *arena;
     struct bh_msg_submit message; /* its strings live with the command until `done` */
-    int fd;                       /* our copy */
+    int fd;                       /* our copy; -1: the body is in the message */
     bh_submit_done *done;
     void *ctx;
 };
@@ -197,7 +197,8 @@ static void end_submitting(struct submitting *submitting, bh_err err, const stru
     bh_submit_done *done = submitting->done;
     void *ctx = submitting->ctx;
 
-    (void)close(submitting->fd);
+    if (submitting->fd >= 0)
+        (void)close(submitting->fd);
     done(ctx, err, reply);
     bh_arena_free(submitting->arena);
     free(submitting);
@@ -293,12 +294,14 @@ static bh_err submit(void *ctx, const struct bh_msg_submit *message, int fd, bh_
     *submitting = (struct submitting){.controld = ctx,
                                       .arena = bh_arena_new(1 << 20),
                                       .message = *message,
-                                      .fd = dup(fd),
+                                      .fd = fd < 0 ? -1 : dup(fd),
                                       .done = done,
                                       .ctx = done_ctx};
-    if (!submitting->arena || submitting->fd < 0)
+    if (!submitting->arena || (fd >= 0 && submitting->fd < 0))
         err = BH_E_NOMEM;
-    if (!err && message->size <= INLINE_BODY_MAX)
+    if (!err && fd < 0 && message->size > INLINE_BODY_MAX)
+        err = BH_E_LIMIT;
+    if (!err && fd >= 0 && message->size <= INLINE_BODY_MAX)
         err = read_inline(submitting);
     if (!err)
         err = message->size <= INLINE_BODY_MAX ? send_submit(submitting) : ask_body_file(submitting);
@@ -544,6 +547,8 @@ static bh_err read_platform(struct controld *controld)
                                                    .ttl_s = config->zone_ttl_s,
                                                    .serial = controld->core.serial};
     controld->core.message_size_max = config->message_size_max;
+    controld->core.contacts = config->contacts;
+    controld->core.contact_count = config->contact_count;
     return BH_OK;
 }
 

@@ -412,6 +412,31 @@ static void read_numbers(struct reading *reading, cfg_t *cfg)
     c->uid_base = get_number(reading, cfg, "uid-base", 0, UINT32_MAX - 100);
 }
 
+static bool is_mail_address(bh_str address)
+{
+    bh_str domain, local = bh_str_cut(address, '@', &domain);
+
+    for (size_t i = 0; i < local.n; i++)
+        if (local.p[i] <= ' ' || local.p[i] >= 127 || strchr("<>()[]\\,;:\"", local.p[i]))
+            return false;
+    return local.n > 0 && local.n <= 64 && is_host_name(domain);
+}
+
+static void read_contacts(struct reading *reading, cfg_t *cfg)
+{
+    struct bh_config *c = reading->config;
+    size_t count = cfg_size(cfg, "contact");
+
+    c->contacts = bh_arena_array(reading->arena, count, sizeof(*c->contacts));
+    for (size_t i = 0; c->contacts && i < count; i++) {
+        bh_str address = keep(reading, cfg_getnstr(cfg, "contact", (unsigned)i));
+
+        if (!is_mail_address(address))
+            problem(reading, "contact \"%.*s\" is not a mail address", BH_FMT(address));
+        c->contacts[c->contact_count++] = address;
+    }
+}
+
 static void read_names(struct reading *reading, cfg_t *cfg)
 {
     struct bh_config *c = reading->config;
@@ -426,6 +451,7 @@ static void read_names(struct reading *reading, cfg_t *cfg)
     c->run_dir = get_str(reading, cfg, "run-dir");
     c->control_group = get_str(reading, cfg, "control-group");
     c->dmarc_policy = get_str(reading, cfg, "dmarc-policy");
+    read_contacts(reading, cfg);
     c->log_debug = cfg_getbool(cfg, "log-debug");
     c->egress = get_addresses(reading, egress, "address", false, &c->egress_count);
     c->egress_bind = cfg_getbool(egress, "bind");
@@ -513,6 +539,7 @@ static cfg_t *make_schema(void)
                         CFG_STR("state-dir", "/var/lib/behalf", CFGF_NONE),
                         CFG_STR("run-dir", "/run/behalf", CFGF_NONE),
                         CFG_STR("control-group", "", CFGF_NONE),
+                        CFG_STR_LIST("contact", NULL, CFGF_NONE),
                         CFG_STR("dmarc-policy", "none", CFGF_NONE),
                         CFG_STR("zone-ttl", "300", CFGF_NONE),
                         CFG_INT("dns-port-override", 0, CFGF_NONE),

@@ -43,6 +43,8 @@ static void test_good(void **state)
     (void)state;
     expect(GOOD, "");
     expect(GOOD "# it's { \"\n// it's {\n/* it's {\n { */ hostname = 'mta.esp.example' # }\n", "");
+    expect(GOOD "contact = {ops@esp.example, \"a.b@c.example\"}", "");
+    expect(GOOD "contact = {\"ops@\"}", ": contact \"ops@\" is not a mail address\n");
     expect(GOOD "hostname = mta.esp.example\nqueue { expire = \"5d\" }", "");
 }
 
