@@ -32,7 +32,7 @@ enum bh_role_kind {
 /* "smtpd"; static. */
 const char *bh_role_name(enum bh_role_kind kind);
 
-enum bh_key_algorithm { BH_KEY_RSA2048 = 1, BH_KEY_ED25519 = 2, BH_KEY_RSA_OTHER = 3 };
+enum bh_key_algorithm { BH_KEY_RSA2048 = 1, BH_KEY_ED25519 = 2, BH_KEY_RSA_OTHER = 3, BH_KEY_P256 = 4 /* of zones */ };
 enum bh_grant_kind {
     BH_GRANT_DKIM = 1,
     BH_GRANT_ARC = 2,
@@ -42,6 +42,7 @@ enum bh_grant_kind {
 };
 /* Whom a message is for: the world, by MX and routes; or behalf itself. */
 enum bh_destination { BH_TO_WORLD = 0, BH_TO_STEWARD = 1 };
+enum { BH_ZONE_SIGN_MAX = 128 };
 enum bh_delivery_verdict { BH_DELIVERED = 1, BH_DEFERRED = 2, BH_BOUNCED = 3 };
 
 /* tables */
@@ -170,6 +171,11 @@ enum bh_delivery_verdict { BH_DELIVERED = 1, BH_DEFERRED = 2, BH_BOUNCED = 3 };
     X(ZONES_SERVED, 83, zones_commit)                                                                                  \
     X(DNS_STATS, 84, dns_stats)                                                                                        \
     X(DNS_STATS_REPLY, 84 | BH_REPLY, dns_stats_reply)                                                                 \
+    X(ZONE_KEEP, 170, zone_remove)                                                                                     \
+    X(NOTIFY_NOW, 171, zones_commit)                                                                                   \
+    /* controld has zones signed by keyd */                                                                            \
+    X(ZONE_SIGN, 172, zone_sign)                                                                                       \
+    X(ZONE_SIGN_REPLY, 172 | BH_REPLY, zone_signatures)                                                                \
     /* controld asks steward */                                                                                        \
     X(DNS_ASK, 90, dns_ask)                                                                                            \
     X(DNS_ASK_REPLY, 90 | BH_REPLY, dns_ask_reply)                                                                     \
@@ -366,11 +372,22 @@ enum bh_delivery_verdict { BH_DELIVERED = 1, BH_DEFERRED = 2, BH_BOUNCED = 3 };
     F(str, name)                                                                                                       \
     F(u8, more)     /* 1: the next message has more of this zone */                                                    \
     F(str, records) /* list of zone_record; SOA included */
+/* ZONE_KEEP has the same field: in a whole set, the zone of that name stays as it is. */
 #define BH_FIELDS_zone_remove(F) F(str, name)
 #define BH_FIELDS_zones_commit(F)                                                                                      \
     F(u64, version)                                                                                                    \
     F(u8, whole)   /* 1: zones not named since connection are gone */                                                  \
     F(u32, serial) /* of this change, larger than those before: the catalog has it */
+
+/* Digests of what is to be signed with one key for zones (controld's grant says which), SHA-256, 32 bytes each, one
+ * after the other, at most BH_ZONE_SIGN_MAX. */
+#define BH_FIELDS_zone_sign(F)                                                                                         \
+    F(str, grant)                                                                                                      \
+    F(str, sealed)                                                                                                     \
+    F(str, digests)
+#define BH_FIELDS_zone_signatures(F)                                                                                   \
+    F(u8, refused)      /* as in a signature */                                                                        \
+    F(str, signatures)  /* 64 bytes each, in the order of the digests */
 
 /* Since the dnsd started. */
 #define BH_FIELDS_dns_stats(F) F(u32, limit) /* of zones, the most asked for first */
@@ -425,7 +442,7 @@ enum bh_message_type {
     X(login_reply) X(customer) X(may_send) X(may_send_reply) X(bounce_domain) X(bounce_domain_reply) X(version)        \
     X(submit) X(submit_reply) X(body_file) X(body_file_reply) X(identity) X(identity_reply) X(deliver) X(result)       \
     X(result_ack) X(slots) X(in_flight) X(sign) X(signatures) X(grant_key) X(subkeys) X(key_generate)                  \
-    X(key_reply) X(zone) X(zone_remove) X(zones_commit) X(dns_ask) X(dns_ask_reply) X(command) X(dns_stats) X(dns_stats_reply)
+    X(key_reply) X(zone) X(zone_remove) X(zones_commit) X(zone_sign) X(zone_signatures) X(dns_ask) X(dns_ask_reply) X(command) X(dns_stats) X(dns_stats_reply)
 /* clang-format on */
 
 #define BH_DECLARE_MESSAGE(name)                                                                                       \

@@ -100,6 +100,13 @@ static bh_err add_key(struct bh_dns_zone_builder *builder, bh_str apex, const st
     return err ? err : bh_dns_zone_builder_add(builder, apex, ttl_s, BH_DNS_CDS, (bh_str){(char *)ds, sizeof ds});
 }
 
+static bh_err add_delete(struct bh_dns_zone_builder *builder, bh_str apex, uint32_t ttl_s)
+{
+    bh_err err = bh_dns_zone_builder_add(builder, apex, ttl_s, BH_DNS_CDS, (bh_str){"\0\0\0\0\0", 5});
+
+    return err ? err : bh_dns_zone_builder_add(builder, apex, ttl_s, BH_DNS_CDNSKEY, (bh_str){"\0\0\3\0\0", 5});
+}
+
 static bh_err finish(struct bh_dns_zone_builder *builder, struct bh_dns_zone **ret_zone)
 {
     const char *why;
@@ -118,6 +125,8 @@ static bh_err build_with_keys(struct bh_dns_zone_builder *builder, const struct 
     err = copy_zone(builder, zone, true);
     for (size_t i = 0; i < options->key_count && !err; i++)
         err = add_key(builder, apex, &options->keys[i], options->key_ttl_s);
+    if (!err && options->delete_ds)
+        err = add_delete(builder, apex, options->key_ttl_s);
     return err ? err : finish(builder, ret_zone);
 }
 

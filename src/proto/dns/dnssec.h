@@ -32,6 +32,7 @@ struct bh_dns_sign_options {
     uint32_t inception; /* seconds since 1970 */
     uint32_t expiration;
     uint32_t key_ttl_s; /* of DNSKEY, CDS, CDNSKEY */
+    bool delete_ds;     /* CDS and CDNSKEY ask the parent to remove its DS (RFC 8078 4); no key is for the parent */
 };
 
 /* Signs `data` with key number `key`, ECDSA P-256 over its SHA-256. An error ends the signing with it. */

@@ -239,6 +239,73 @@ static bh_err handle_sign(struct connection *connection, const struct bh_ipc_mes
     return err == BH_DONE ? BH_OK : err == BH_MORE ? BH_E_LIMIT : err;
 }
 
+/* ---- signing zones: a batch of digests against controld's grant ---- */
+
+static void refuse_zone_signatures(struct connection *connection, uint32_t request, uint8_t refused)
+{
+    struct bh_buf body = bh_buf_make(64);
+
+    bh_msg_zone_signatures_put(&body, &(struct bh_msg_zone_signatures){refused, {"", 0}});
+    send_body(connection, BH_MSG_ZONE_SIGN_REPLY, request, &body);
+}
+
+static uint8_t check_zone_sign(struct keyd *keyd, const struct bh_msg_zone_sign *sign, struct bh_grant *ret_grant)
+{
+    bh_err err = bh_grant_get(sign->grant, keyd->controld_grant_key, bh_clock_now(), ret_grant);
+
+    if (err)
+        return err == BH_E_TIMEOUT ? 4 : 1;
+    if (ret_grant->kind != BH_GRANT_DNSSEC || ret_grant->granter != BH_ROLE_CONTROLD)
+        return 1;
+    return sign->digests.n && sign->digests.n % BH_DKIM_HASH_BYTES == 0 &&
+                   sign->digests.n <= (size_t)BH_ZONE_SIGN_MAX * BH_DKIM_HASH_BYTES
+               ? 0
+               : 3;
+}
+
+static bh_err handle_zone_sign(struct connection *connection, const struct bh_ipc_message *message)
+{
+    struct keyd *keyd = connection->keyd;
+    struct bh_buf associated = bh_buf_make(BH_GRANT_BYTES_MAX);
+    struct bh_msg_zone_sign sign;
+    struct bh_grant grant;
+    struct bh_job *job = NULL;
+    uint8_t refused;
+    bh_err err = bh_msg_zone_sign_get(message->body, &sign);
+
+    if (err)
+        return err;
+    refused = check_zone_sign(keyd, &sign, &grant);
+    if (!refused && keyd->jobs_waiting < JOBS_MAX) {
+        bh_grant_associated_data(&associated, grant.kind, grant.customer_id, grant.domain, grant.selector,
+                                 grant.key_id);
+        job = bh_job_new(BH_JOB_ZONE_SIGN, bh_buf_view(&associated), sign.sealed);
+    }
+    bh_buf_free(&associated);
+    if (!job) {
+        refuse_zone_signatures(connection, message->id, refused ? refused : 5);
+        return BH_OK;
+    }
+    bh_buf_add(&job->digests, sign.digests);
+    job->connection = connection->number;
+    job->request = message->id;
+    keyd->jobs_waiting++;
+    bh_signer_submit(keyd->signer, job, 1);
+    return BH_OK;
+}
+
+static void answer_zone_sign(struct connection *connection, const struct bh_job *job)
+{
+    struct bh_buf body = bh_buf_make(BH_JOB_OBJECT_MAX * 2);
+
+    if (job->refused) {
+        refuse_zone_signatures(connection, job->request, job->refused);
+        return;
+    }
+    bh_msg_zone_signatures_put(&body, &(struct bh_msg_zone_signatures){0, bh_buf_view(&job->record)});
+    send_body(connection, BH_MSG_ZONE_SIGN_REPLY, job->request, &body);
+}
+
 /* ---- keys ---- */
 
 /* The text of a key file, handed on unread by controld. It must be a file: nothing here waits for a writer. */
@@ -275,8 +342,8 @@ static bh_err handle_key(struct connection *connection, struct bh_ipc_message *m
     if (import && (message->fd_count != 1 || read_import(message->fds[0], &text) != BH_OK)) {
         refuse_key(connection, message, "the key file cannot be read");
     } else {
-        bh_grant_associated_data(&associated, BH_GRANT_DKIM, request.customer_id, request.domain, request.selector,
-                                 request.key_id);
+        bh_grant_associated_data(&associated, request.algorithm == BH_KEY_P256 ? BH_GRANT_DNSSEC : BH_GRANT_DKIM,
+                                 request.customer_id, request.domain, request.selector, request.key_id);
         job = bh_job_new(import ? BH_JOB_IMPORT : BH_JOB_GENERATE, bh_buf_view(&associated), bh_buf_view(&text));
         if (!job)
             refuse_key(connection, message, "out of memory");
@@ -335,7 +402,9 @@ static void collect_finished(struct keyd *keyd)
 
         next = job->next;
         keyd->jobs_waiting--;
-        if (connection && job->kind != BH_JOB_SIGN) {
+        if (connection && job->kind == BH_JOB_ZONE_SIGN) {
+            answer_zone_sign(connection, job);
+        } else if (connection && job->kind != BH_JOB_SIGN) {
             answer_key(connection, job);
         } else if (connection) {
             answer_signature(connection, job, &items);
@@ -499,6 +568,8 @@ static bh_err on_message(void *ctx, struct bh_ipc_message *message)
     if (connection->kind == BH_ROLE_CONTROLD &&
         (message->type == BH_MSG_KEY_GENERATE || message->type == BH_MSG_KEY_IMPORT))
         return handle_key(connection, message);
+    if (connection->kind == BH_ROLE_CONTROLD && message->type == BH_MSG_ZONE_SIGN)
+        return handle_zone_sign(connection, message);
     return BH_E_DENIED;
 }
 

@@ -3,6 +3,7 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "base/random.h"
+#include "ecdsa.h"
 #include <pthread.h>
 #include <sodium.h>
 #include <stdlib.h>
@@ -52,6 +53,7 @@ struct bh_job *bh_job_new(enum bh_job_kind kind, bh_str associated, bh_str objec
     *job = (struct bh_job){.kind = kind,
                            .sealed = bh_buf_make(BH_JOB_OBJECT_MAX),
                            .record = bh_buf_make(BH_JOB_OBJECT_MAX),
+                           .digests = bh_buf_make(BH_ZONE_SIGN_MAX * BH_ECDSA_DIGEST_BYTES),
                            .associated_bytes = associated.n,
                            .object_bytes = object.n};
     if (associated.n)
@@ -65,6 +67,7 @@ void bh_job_free(struct bh_job *job)
 {
     bh_buf_free(&job->sealed);
     bh_buf_free(&job->record);
+    bh_buf_free(&job->digests);
     if (job->kind == BH_JOB_IMPORT)
         bh_wipe(job->bytes, job->associated_bytes + job->object_bytes);
     free(job);
@@ -200,6 +203,81 @@ static void make_key(struct worker *worker, struct bh_job *job)
     bh_dkim_key_free(key);
 }
 
+/* ---- keys of zones: opened for one batch, not kept: signing a batch takes longer than opening its key ---- */
+
+static bh_err seal_zone_key(const struct worker *worker, struct bh_job *job, const struct bh_ecdsa_key *key)
+{
+    struct bh_buf der = bh_buf_make(BH_JOB_OBJECT_MAX);
+    bh_err err = bh_ecdsa_to_der(key, &der);
+
+    if (!err)
+        err = bh_ecdsa_public(key, &job->record);
+    if (!err) {
+        bh_vault_seal(worker->signer->vault, bh_buf_view(&der), associated_of(job), &job->sealed);
+        err = bh_buf_err(&job->sealed);
+    }
+    if (der.p)
+        bh_wipe(der.p, der.cap);
+    bh_buf_free(&der);
+    return err;
+}
+
+static void make_zone_key(const struct worker *worker, struct bh_job *job)
+{
+    struct bh_ecdsa_key *key = NULL;
+    bh_err err = bh_ecdsa_generate(&key);
+
+    if (!err)
+        err = seal_zone_key(worker, job, key);
+    if (err)
+        job->refused = 5;
+    bh_ecdsa_free(key);
+}
+
+static bh_err open_zone_key(const struct worker *worker, const struct bh_job *job, struct bh_ecdsa_key **ret_key)
+{
+    struct bh_buf der = bh_buf_make(BH_JOB_OBJECT_MAX);
+    bh_err err = bh_vault_unseal(worker->signer->vault, object_of(job), associated_of(job), &der);
+
+    if (!err)
+        err = bh_ecdsa_load(bh_buf_view(&der), ret_key);
+    if (der.p)
+        bh_wipe(der.p, der.cap);
+    bh_buf_free(&der);
+    return err;
+}
+
+static void sign_zone(const struct worker *worker, struct bh_job *job)
+{
+    struct bh_ecdsa_key *key = NULL;
+    uint8_t signature[BH_ECDSA_SIGNATURE_BYTES];
+    bh_err err = BH_OK;
+
+    if (open_zone_key(worker, job, &key) != BH_OK) {
+        job->refused = 2;
+        return;
+    }
+    for (size_t at = 0; !err && at + BH_ECDSA_DIGEST_BYTES <= job->digests.n; at += BH_ECDSA_DIGEST_BYTES) {
+        err = bh_ecdsa_sign(key, (const uint8_t *)job->digests.p + at, signature);
+        bh_buf_add(&job->record, bh_str_of((const char *)signature, sizeof(signature)));
+    }
+    if (err || bh_buf_err(&job->record))
+        job->refused = 5;
+    bh_ecdsa_free(key);
+}
+
+static void do_job(struct worker *worker, struct bh_job *job)
+{
+    if (job->kind == BH_JOB_SIGN)
+        sign(worker, job);
+    else if (job->kind == BH_JOB_ZONE_SIGN)
+        sign_zone(worker, job);
+    else if (job->kind == BH_JOB_GENERATE && job->algorithm == BH_KEY_P256)
+        make_zone_key(worker, job);
+    else
+        make_key(worker, job);
+}
+
 /* ---- sharing the work ---- */
 
 /* Takes this worker's share of what waits. Called with the lock held. */
@@ -256,7 +334,7 @@ static void *work(void *arg)
         if (!jobs)
             return NULL;
         for (struct bh_job *job = jobs; job; job = job->next)
-            job->kind == BH_JOB_SIGN ? sign(worker, job) : make_key(worker, job);
+            do_job(worker, job);
         give_back(signer, jobs);
     }
 }

@@ -3,6 +3,8 @@
 #include "roles/keyd/signer.h"
 #include "unit.h"
 #include <malloc.h>
+#include <openssl/ec.h>
+#include <openssl/evp.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
@@ -204,12 +206,82 @@ static void test_each_job_comes_back_once(void **state)
     close_world(&w);
 }
 
+/* A key for zones: made, sealed for its owner, and its signatures hold under the public key that came with it. */
+static void check_signature(bh_str public_key, const char *digest, const char *raw)
+{
+    unsigned char point[65] = {4}, der[80], *end = der;
+    char group[] = "P-256";
+    OSSL_PARAM params[3];
+    EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, "EC", NULL);
+    ECDSA_SIG *signature = ECDSA_SIG_new();
+    EVP_PKEY *pkey = NULL;
+    int n;
+
+    memcpy(point + 1, public_key.p, 64);
+    params[0] = OSSL_PARAM_construct_utf8_string("group", group, 0);
+    params[1] = OSSL_PARAM_construct_octet_string("pub", point, sizeof(point));
+    params[2] = OSSL_PARAM_construct_end();
+    assert_int_equal(EVP_PKEY_fromdata_init(ctx), 1);
+    assert_int_equal(EVP_PKEY_fromdata(ctx, &pkey, EVP_PKEY_PUBLIC_KEY, params), 1);
+    EVP_PKEY_CTX_free(ctx);
+    assert_int_equal(ECDSA_SIG_set0(signature, BN_bin2bn((const unsigned char *)raw, 32, NULL),
+                                    BN_bin2bn((const unsigned char *)raw + 32, 32, NULL)),
+                     1);
+    n = i2d_ECDSA_SIG(signature, &end);
+    ctx = EVP_PKEY_CTX_new(pkey, NULL);
+    assert_int_equal(EVP_PKEY_verify_init(ctx), 1);
+    assert_int_equal(EVP_PKEY_verify(ctx, der, (size_t)n, (const unsigned char *)digest, 32), 1);
+    EVP_PKEY_CTX_free(ctx);
+    EVP_PKEY_free(pkey);
+    ECDSA_SIG_free(signature);
+}
+
+static struct bh_job *zone_job(struct world *w, enum bh_job_kind kind, uint64_t number, bh_str object, bh_str digests)
+{
+    struct bh_buf said = bh_buf_make(BH_GRANT_BYTES_MAX);
+    struct bh_job *job;
+
+    bh_grant_associated_data(&said, BH_GRANT_DNSSEC, 1, BH_STR("a.example"), BH_STR(""), number);
+    job = bh_job_new(kind, bh_buf_view(&said), object);
+    bh_buf_free(&said);
+    job->algorithm = BH_KEY_P256;
+    bh_buf_add(&job->digests, digests);
+    bh_signer_submit(w->signer, job, 1);
+    return wait_one(w);
+}
+
+static void test_zone_keys(void **state)
+{
+    enum { MANY = BH_ZONE_SIGN_MAX };
+    char digests[MANY * 32];
+    struct world w;
+    struct bh_job *made, *sign;
+
+    open_world(&w, 2, 4);
+    for (size_t i = 0; i < sizeof(digests); i++)
+        digests[i] = (char)(i * 7);
+    made = zone_job(&w, BH_JOB_GENERATE, 5, BH_STR(""), BH_STR(""));
+    assert_int_equal(made->refused, 0);
+    assert_int_equal(made->record.n, 64);
+    sign = zone_job(&w, BH_JOB_ZONE_SIGN, 5, bh_buf_view(&made->sealed), bh_str_of(digests, sizeof(digests)));
+    assert_int_equal(sign->refused, 0);
+    assert_int_equal(sign->record.n, MANY * 64);
+    for (size_t i = 0; i < MANY; i++)
+        check_signature(bh_buf_view(&made->record), digests + 32 * i, sign->record.p + 64 * i);
+    bh_job_free(sign);
+    sign = zone_job(&w, BH_JOB_ZONE_SIGN, 6, bh_buf_view(&made->sealed), bh_str_of(digests, 32)); /* another's */
+    assert_int_equal(sign->refused, 2);
+    bh_job_free(sign);
+    bh_job_free(made);
+    close_world(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_signs_for_the_owner_only), cmocka_unit_test(test_the_cache_is_bounded),
         cmocka_unit_test(test_imports_only_keys),        cmocka_unit_test(test_too_large),
-        cmocka_unit_test(test_each_job_comes_back_once),
+        cmocka_unit_test(test_each_job_comes_back_once), cmocka_unit_test(test_zone_keys),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
