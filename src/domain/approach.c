@@ -2,10 +2,8 @@
 #include "approach.h"
 
 static const struct bh_approach_ops *const approaches[] = {
-    &bh_approach_delegation,
-    &bh_approach_cname,
-    &bh_approach_manual,
-    &bh_approach_platform,
+    &bh_approach_delegation,  &bh_approach_cname,   &bh_approach_manual,   &bh_approach_relay,
+    &bh_approach_credentials, &bh_approach_reports, &bh_approach_platform,
 };
 
 enum { APPROACH_COUNT = sizeof(approaches) / sizeof(approaches[0]) };
@@ -127,17 +125,19 @@ bh_str bh_dmarc_record(struct bh_arena *arena, const struct bh_platform *platfor
     return bh_arena_printf(arena, "v=DMARC1; p=%.*s; rua=%.*s", BH_FMT(policy), BH_FMT(rua));
 }
 
-void bh_propose_dmarc(struct bh_record_list *list, const struct bh_platform *platform, const struct bh_domain *domain)
+void bh_propose_dmarc(struct bh_record_list *list, const struct bh_platform *platform,
+                      const struct bh_domain_view *view)
 {
-    bh_str at = bh_domain_registrable(domain->name);
+    bh_str at = bh_domain_registrable(view->domain.name);
 
     bh_record_list_add(list, (struct bh_required_record){
                                  .purpose = BH_PURPOSE_DMARC,
                                  .match = BH_MATCH_DMARC,
                                  .type = BH_DNS_TXT,
                                  .name = bh_arena_printf(list->arena, "_dmarc.%.*s", BH_FMT(at)),
-                                 .value = bh_dmarc_record(list->arena, platform, domain),
+                                 .value = bh_dmarc_proposal(list->arena, platform, view, at),
                                  .ttl_s = 3600,
+                                 .required = platform->require_dmarc,
                                  .why = "Tells receivers to check who sends in your name and to report it; p=none "
                                         "changes nothing for your other mail. Keep a record that you already have."});
 }
@@ -163,6 +163,6 @@ void bh_zone_add_web(struct bh_zone *zone, const struct bh_platform *platform, b
 {
     for (size_t i = 0; i < platform->web_address_count; i++)
         bh_zone_add_address(zone, owner, platform->ttl_s, platform->web_addresses[i]);
-    if (platform->web_address_count && platform->caa.n)
+    if (platform->caa.n)
         bh_zone_addf(zone, owner, platform->ttl_s, BH_DNS_CAA, "0 issue \"%.*s\"", BH_FMT(platform->caa));
 }

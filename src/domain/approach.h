@@ -20,7 +20,8 @@ enum bh_match {
     BH_MATCH_EXACT = 1, /* one of the set equals the value: names without case, TXT as joined text */
     BH_MATCH_DKIM = 2,  /* the p= of one key record equals ours */
     BH_MATCH_SPF = 3,   /* one SPF record that passes our addresses */
-    BH_MATCH_DMARC = 4  /* one valid DMARC record; its content is the owner's choice */
+    BH_MATCH_DMARC = 4, /* one valid DMARC record; its content is the owner's choice */
+    BH_MATCH_RUA = 5    /* one valid DMARC record whose rua= has our address among others */
 };
 
 /* One record that the customer is asked to publish. */
@@ -66,13 +67,20 @@ struct bh_approach_ops {
                      struct bh_planned_identity *ret_identity);
     /* The name whose zone the customer edits, where its apex is asked for: the domain, or its parent. */
     bh_str (*edited_at)(const struct bh_domain *domain);
+    /* What the customer gives up by this choice, one sentence; NULL = nothing. May be NULL. Static. */
+    const char *(*drawback)(const struct bh_domain *domain);
     unsigned keys_at_start; /* DKIM keys made when the domain is added */
+    bool sends;             /* mail leaves in the domain's name */
+    bool proven_by_probe;   /* alignment is what a probe proved, not what DNS shows */
     bool open_to_customers; /* `domain add --approach` may name it */
 };
 
 extern const struct bh_approach_ops bh_approach_delegation;
 extern const struct bh_approach_ops bh_approach_cname;
 extern const struct bh_approach_ops bh_approach_manual;
+extern const struct bh_approach_ops bh_approach_relay;
+extern const struct bh_approach_ops bh_approach_credentials;
+extern const struct bh_approach_ops bh_approach_reports;
 extern const struct bh_approach_ops bh_approach_platform;
 
 /* By number or by word; NULL for none. */
@@ -103,8 +111,17 @@ bool bh_key_is_published(const struct bh_key *key);
 bh_str bh_key_record(struct bh_arena *arena, const struct bh_key *key);
 /* "v=DMARC1; p=none; rua=mailto:T@rua.…". */
 bh_str bh_dmarc_record(struct bh_arena *arena, const struct bh_platform *platform, const struct bh_domain *domain);
-/* The optional record that proposes DMARC at the domain or its organisational domain. */
-void bh_propose_dmarc(struct bh_record_list *list, const struct bh_platform *platform, const struct bh_domain *domain);
+/* A DMARC record with `rua` (a mailto: URI) among the destinations of its reports, everything else as it was; in the
+ * arena. */
+bh_str bh_dmarc_with_rua(struct bh_arena *arena, bh_str record, bh_str rua);
+/* True when it is among them already, whatever its case and size limit. */
+bool bh_dmarc_has_rua(bh_str record, bh_str rua);
+/* The record to publish at _dmarc.<at>: what was seen there with our rua added, else a new one. */
+bh_str bh_dmarc_proposal(struct bh_arena *arena, const struct bh_platform *platform, const struct bh_domain_view *view,
+                         bh_str at);
+/* The optional record that proposes DMARC at the organisational domain. */
+void bh_propose_dmarc(struct bh_record_list *list, const struct bh_platform *platform,
+                      const struct bh_domain_view *view);
 /* The SPF record of our egress addresses at `owner`. */
 void bh_zone_add_spf(struct bh_zone *zone, const struct bh_platform *platform, bh_str owner);
 /* MX to our port 25 and SPF at `owner`: what a bounce domain is made of. */

@@ -144,7 +144,9 @@ static bool records_carry(const struct bh_check_result *result, enum bh_mechanis
 static void ask_second_round(struct questions *questions, const struct bh_platform *platform,
                              const struct bh_domain_view *view, const struct bh_check_result *result)
 {
-    for (int proof = 0; proof < BH_PROOF_COUNT; proof++) {
+    const struct bh_approach_ops *ops = bh_approach_ops(view->domain.approach);
+
+    for (int proof = 0; ops->sends && !ops->proven_by_probe && proof < BH_PROOF_COUNT; proof++) {
         bh_str name = bh_check_proof_name(questions->arena, platform, view, proof);
 
         if (name.n && records_carry(result, mechanism_of(proof)))
@@ -309,6 +311,24 @@ static void check_dmarc(struct bh_check_context *context, const struct bh_requir
         bh_mistake_dmarc(context, record, several, check);
 }
 
+/* The owner's record, with our address among its destinations. */
+static void check_rua(struct bh_check_context *context, const struct bh_required_record *record,
+                      const struct bh_seen *seen, struct bh_record_check *check)
+{
+    bh_str rua = bh_platform_rua(context->arena, context->platform, &context->view->domain.token);
+    bool several;
+    bh_str policy;
+
+    check_dmarc(context, record, seen, check);
+    if (check->status != BH_RECORD_OK)
+        return;
+    policy = one_policy(context->arena, seen, &several);
+    if (rua.p && bh_dmarc_has_rua(policy, rua))
+        return;
+    check->status = BH_RECORD_WRONG;
+    bh_mistake_no_rua(context, record, check);
+}
+
 static void check_content(struct bh_check_context *context, const struct bh_required_record *record,
                           const struct bh_seen *seen, struct bh_record_check *check)
 {
@@ -321,6 +341,9 @@ static void check_content(struct bh_check_context *context, const struct bh_requ
         break;
     case BH_MATCH_DMARC:
         check_dmarc(context, record, seen, check);
+        break;
+    case BH_MATCH_RUA:
+        check_rua(context, record, seen, check);
         break;
     case BH_MATCH_EXACT:
     default:
@@ -365,6 +388,10 @@ static void check_proof(struct bh_check_context *context, int proof, struct bh_c
                                         .match = proof == BH_PROOF_DKIM ? BH_MATCH_DKIM : BH_MATCH_SPF};
     bool carried = records_carry(result, mechanism_of(proof));
 
+    if (!result->sends) {
+        *check = (struct bh_record_check){.status = BH_RECORD_MISSING, .found = {"", 0}};
+        return;
+    }
     record.name = bh_check_proof_name(context->arena, context->platform, context->view, proof);
     *check = (struct bh_record_check){.status = BH_RECORD_MISSING, .found = {"", 0}};
     if (!record.name.n) { /* this mechanism cannot align here: that is known */
@@ -419,9 +446,16 @@ static bh_str seen_apex(struct bh_check_context *context)
 
 static void count_required(struct bh_check_result *result)
 {
+    bool some_wrong = false;
+
     result->all_required = true;
     for (size_t i = 0; i < result->records.count; i++) {
         enum bh_record_status status = result->checks[i].status;
+
+        if (result->records.records[i].purpose == BH_PURPOSE_DELEGATION) {
+            result->delegated_to_us = result->delegated_to_us || status == BH_RECORD_OK;
+            some_wrong = some_wrong || status != BH_RECORD_OK;
+        }
 
         if (!result->records.records[i].required)
             continue;
@@ -432,14 +466,56 @@ static void count_required(struct bh_check_result *result)
         if (status == BH_RECORD_UNKNOWN)
             result->some_unknown = true;
     }
+    result->delegated_to_us = result->delegated_to_us && !some_wrong;
+}
+
+/* True when something required is missing or wrong, and every authoritative server of it was asked and says so. */
+static bool loss_is_unanimous(const struct bh_check_result *result)
+{
+    bool some = false;
+
+    for (size_t i = 0; i < result->records.count; i++) {
+        const struct bh_record_check *check = &result->checks[i];
+
+        if (!result->records.records[i].required || check->status == BH_RECORD_OK)
+            continue;
+        if (check->status == BH_RECORD_UNKNOWN || !check->servers || check->agreeing < check->servers)
+            return false;
+        some = true;
+    }
+    return some;
+}
+
+/* What aligns is what a probe through the relay showed; a domain whose records are asked for shows it in DNS. */
+static void take_probe(const struct bh_domain_view *view, struct bh_check_result *result)
+{
+    for (int proof = 0; proof < BH_PROOF_COUNT; proof++) {
+        enum bh_mechanism mechanism = mechanism_of(proof);
+
+        result->proofs[proof] = (struct bh_record_check){.status = view->probe.aligned & mechanism ? BH_RECORD_OK
+                                                                   : view->probe.at                ? BH_RECORD_MISSING
+                                                                                                   : BH_RECORD_UNKNOWN,
+                                                         .found = {"", 0}};
+    }
+    result->known = view->probe.at ? BH_MECH_BOTH : BH_MECH_NONE;
+    result->aligned = view->probe.aligned;
 }
 
 bh_err bh_check_evaluate(struct bh_arena *arena, const struct bh_platform *platform, const struct bh_domain_view *view,
                          const struct bh_seen *seen, size_t seen_count, struct bh_check_result *ret_result)
 {
-    struct bh_check_context context = {arena, platform, view, seen, seen_count, {"", 0}, NULL};
+    struct bh_domain_view now = *view; /* with the DMARC records as they are now */
+    struct bh_check_context context = {arena, platform, &now, seen, seen_count, {"", 0}, NULL};
     struct bh_check_result result = {.zone_apex = {"", 0}};
-    bh_err err = bh_required_records(arena, platform, view, &result.records);
+    const struct bh_approach_ops *ops = bh_approach_ops(view->domain.approach);
+    bh_err err = collect_policies(&context, &result);
+
+    if (!err && result.policy_count) {
+        now.policies = result.policies;
+        now.policy_count = result.policy_count;
+    }
+    if (!err)
+        err = bh_required_records(arena, platform, &now, &result.records);
 
     if (err)
         return err;
@@ -451,10 +527,12 @@ bh_err bh_check_evaluate(struct bh_arena *arena, const struct bh_platform *platf
     for (size_t i = 0; i < result.records.count; i++)
         check_record(&context, &result.records.records[i], true, &result.checks[i]);
     count_required(&result);
-    for (int proof = 0; proof < BH_PROOF_COUNT; proof++)
+    result.loss_is_unanimous = loss_is_unanimous(&result);
+    result.sends = ops->sends;
+    if (ops->proven_by_probe)
+        take_probe(view, &result);
+    for (int proof = 0; !ops->proven_by_probe && proof < BH_PROOF_COUNT; proof++)
         check_proof(&context, proof, &result);
-    err = collect_policies(&context, &result);
-    if (!err)
-        *ret_result = result;
-    return err;
+    *ret_result = result;
+    return BH_OK;
 }

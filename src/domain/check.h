@@ -60,12 +60,6 @@ BH_MUST bh_err bh_check_questions(struct bh_arena *arena, const struct bh_platfo
                                   size_t seen_count, struct bh_check_question **ret_questions, size_t *ret_count);
 enum { BH_CHECK_ROUNDS = 2 };
 
-/* A DMARC record that was seen at _dmarc.<at>. */
-struct bh_seen_policy {
-    bh_str at;
-    bh_str record;
-};
-
 struct bh_check_result {
     struct bh_record_list records;
     struct bh_record_check *checks; /* one per record */
@@ -74,11 +68,14 @@ struct bh_check_result {
     enum bh_mechanism known;   /* mechanisms whose proof is not unknown */
     bool all_required;         /* every required record is right */
     bool some_required;        /* at least one is */
+    bool delegated_to_us;      /* the required delegation is there, whatever else is missing */
     bool some_unknown;         /* a required record could not be asked for */
     bh_str zone_apex;          /* empty = not known */
     struct bh_seen_policy *policies;
     size_t policy_count;
-    bool no_org_policy; /* no DMARC record at the organisational domain */
+    bool no_org_policy;     /* no DMARC record at the organisational domain */
+    bool loss_is_unanimous; /* what is missing, every authoritative server says is not there, or is something else */
+    bool sends;             /* of the approach: false where mail never leaves in the domain's name */
 };
 
 BH_MUST bh_err bh_check_evaluate(struct bh_arena *arena, const struct bh_platform *platform,
@@ -87,22 +84,32 @@ BH_MUST bh_err bh_check_evaluate(struct bh_arena *arena, const struct bh_platfor
 
 /* ---- the state machine ---- */
 
+/* How patient the state machine is; the operator's configuration. */
+struct bh_check_policy {
+    int64_t grace_ms;          /* how long mail is held when nothing aligns any more */
+    int64_t loss_ms;           /* a loss is believed when three checks saw it and this lies between first and last */
+    int64_t unanimous_loss_ms; /* the same with two checks, where every authoritative server says so */
+};
+
 struct bh_domain_standing {
     enum bh_domain_state state;
     enum bh_mechanism aligned;
     bool can_send; /* mail departs; implies that new mail is taken */
     bool accepts;  /* new mail is taken, and held while can_send is false */
     bh_time_ms state_at;
-    bh_time_ms lost_at; /* since when nothing aligns; 0 */
+    bh_time_ms lost_at;   /* since when nothing aligns; 0 */
+    uint32_t losses;      /* seen and not believed yet */
+    bh_time_ms losing_at; /* the first of them */
 };
 
-/* What `result` makes of a domain. `grace_ms`: how long mail is held when nothing aligns any more. */
+/* What `result` makes of a domain. */
 struct bh_domain_standing bh_domain_next(const struct bh_domain *domain, const struct bh_check_result *result,
-                                         bh_time_ms now, int64_t grace_ms);
+                                         bh_time_ms now, const struct bh_check_policy *policy);
 
 /* When to look again. `tries` counts checks since the domain was added or changed, or since a person asked for one;
  * `watched`: somebody is waiting. `spread` is a random number that keeps a million domains apart. */
-int64_t bh_check_again_in(const struct bh_domain_standing *standing, unsigned tries, bool watched, uint64_t spread);
+int64_t bh_check_again_in(const struct bh_domain_standing *standing, const struct bh_check_policy *policy,
+                          unsigned tries, bool watched, uint64_t spread);
 
 /* True when TXT `record` is an SPF record that passes mail of all our addresses: it has the include, or ip4/ip6 terms
  * that hold them. `ret_missing`: the first address that is not covered, where the answer is no. */

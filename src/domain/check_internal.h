@@ -37,6 +37,8 @@ void bh_mistake_key(struct bh_check_context *context, const struct bh_required_r
                     bh_str theirs, bool damaged, struct bh_record_check *check);
 void bh_mistake_spf(struct bh_check_context *context, const struct bh_required_record *record, size_t found, bh_str spf,
                     bh_str include, struct bh_record_check *check);
+void bh_mistake_no_rua(struct bh_check_context *context, const struct bh_required_record *record,
+                       struct bh_record_check *check);
 void bh_mistake_dmarc(struct bh_check_context *context, const struct bh_required_record *record, bool several,
                       struct bh_record_check *check);
 

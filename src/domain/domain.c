@@ -26,9 +26,9 @@ static const char *find_word(const struct word *words, size_t count, int value)
 
 const char *bh_approach_name(enum bh_approach approach)
 {
-    static const struct word words[] = {{BH_APPROACH_DELEGATION, "delegation"},
-                                        {BH_APPROACH_CNAME, "cname"},
-                                        {BH_APPROACH_MANUAL, "manual"},
+    static const struct word words[] = {{BH_APPROACH_DELEGATION, "delegation"},   {BH_APPROACH_CNAME, "cname"},
+                                        {BH_APPROACH_MANUAL, "manual"},           {BH_APPROACH_RELAY, "relay"},
+                                        {BH_APPROACH_CREDENTIALS, "credentials"}, {BH_APPROACH_REPORTS, "reports"},
                                         {BH_APPROACH_PLATFORM, "platform"}};
 
     return FIND_WORD(words, approach);

@@ -14,7 +14,10 @@ enum bh_approach {
     BH_APPROACH_DELEGATION = 1,
     BH_APPROACH_CNAME = 2,
     BH_APPROACH_MANUAL = 3,
-    BH_APPROACH_PLATFORM = 7 /* the operator's own platform domain; made by init, never by `domain add` */
+    BH_APPROACH_RELAY = 4,       /* through the customer's SMTP relay */
+    BH_APPROACH_CREDENTIALS = 5, /* through a user's mailbox, with that user's credentials */
+    BH_APPROACH_REPORTS = 6,     /* no sending: DMARC reports only */
+    BH_APPROACH_PLATFORM = 7     /* the operator's own platform domain; made by init, never by `domain add` */
 };
 
 enum bh_domain_state {
@@ -105,6 +108,21 @@ struct bh_domain {
     bh_time_ms state_at;   /* when the state was entered */
     bh_time_ms checked_at; /* 0 = never */
     bh_time_ms lost_at;    /* when the last mechanism was lost; 0 = one aligns */
+    uint32_t losses;       /* checks in a row that missed something we had and that are not believed yet */
+    bh_time_ms losing_at;  /* the first of them; 0 = none */
+};
+
+/* A DMARC record that was seen at _dmarc.<at>. */
+struct bh_seen_policy {
+    bh_str at;
+    bh_str record;
+};
+
+/* What a probe through a relay or mailbox proved; the row that the state machine reads for approaches whose alignment
+ * no DNS record shows. */
+struct bh_probe_proof {
+    enum bh_mechanism aligned; /* BH_MECH_NONE: not proven, or disproven */
+    bh_time_ms at;             /* 0: there was no probe yet */
 };
 
 /* A domain with all that approaches, zones and checks look at. */
@@ -114,6 +132,9 @@ struct bh_domain_view {
     size_t key_count;
     const bh_str *from_names; /* From domains below the domain with an own _dmarc in a delegated zone */
     size_t from_name_count;
+    const struct bh_seen_policy *policies; /* DMARC records that the last check saw */
+    size_t policy_count;
+    struct bh_probe_proof probe;
 };
 
 /* Words of the enums, for text, JSON and the command line. Static; "?" for a number that is none. */

@@ -231,3 +231,11 @@ void bh_mistake_dmarc(struct bh_check_context *context, const struct bh_required
     else
         bh_mistake_missing(context, record, check);
 }
+
+void bh_mistake_no_rua(struct bh_check_context *context, const struct bh_required_record *record,
+                       struct bh_record_check *check)
+{
+    set_problem(check, "no_report_address", BH_STR("The DMARC record does not ask for reports to our address"),
+                bh_arena_printf(context->arena, "Change the record at %.*s to %.*s", BH_FMT(host_of(context, record)),
+                                BH_FMT(record->value)));
+}

@@ -25,6 +25,7 @@ struct bh_platform {
     bh_str helo;         /* what they say HELO with */
     bh_str caa;          /* certificate authority for link hosts, "letsencrypt.org"; empty: no CAA */
     bh_str dmarc_policy; /* p= where a domain has none of its own */
+    bool require_dmarc;  /* the operator's policy: no sending without a DMARC record at the organisational domain */
     uint32_t ttl_s;      /* of records that may change */
     uint32_t serial;     /* of every SOA built now */
 };

@@ -8,18 +8,22 @@ enum { max_candidates = 16, max_reason = 400 };
 struct bh_send_domain bh_send_domain_of(const struct bh_domain *domain, const struct bh_planned_identity *planned,
                                         const struct bh_seen_policy *policies, size_t policy_count)
 {
-    return (struct bh_send_domain){.id = domain->id,
-                                   .name = domain->name,
-                                   .zone_apex = domain->zone_apex,
-                                   .accepts =
-                                       domain->state == BH_DOMAIN_VERIFIED || domain->state == BH_DOMAIN_DEGRADED,
-                                   .can_send = domain->can_send,
-                                   .proven = domain->aligned,
-                                   .mail_from_domain = planned->mail_from_domain,
-                                   .mail_from_is_ours = planned->mail_from_is_ours,
-                                   .dkim_domain = planned->dkim_domain,
-                                   .policies = policies,
-                                   .policy_count = policy_count};
+    const struct bh_approach_ops *ops = bh_approach_ops(domain->approach);
+
+    return (struct bh_send_domain){
+        .id = domain->id,
+        .name = domain->name,
+        .zone_apex = domain->zone_apex,
+        .accepts = ops && ops->sends && (domain->state == BH_DOMAIN_VERIFIED || domain->state == BH_DOMAIN_DEGRADED),
+        .suspended = domain->state == BH_DOMAIN_SUSPENDED,
+        .never_sends = ops && !ops->sends,
+        .can_send = domain->can_send,
+        .proven = domain->aligned,
+        .mail_from_domain = planned->mail_from_domain,
+        .mail_from_is_ours = planned->mail_from_is_ours,
+        .dkim_domain = planned->dkim_domain,
+        .policies = policies,
+        .policy_count = policy_count};
 }
 
 enum bh_from_opening bh_from_opens(const struct bh_suffixes *suffixes, bh_str name, bh_str zone_apex, bh_str from)
@@ -160,6 +164,7 @@ static const struct rule_text rule_texts[] = {
     [BH_IDENTITY_ABOVE] = {"above-zone", 550, "5.7.1"},
     [BH_IDENTITY_PUBLIC_SUFFIX] = {"public-suffix", 550, "5.7.1"},
     [BH_IDENTITY_NOT_VERIFIED] = {"not-verified", 550, "5.7.1"},
+    [BH_IDENTITY_SUSPENDED] = {"suspended", 550, "5.7.1"},
     [BH_IDENTITY_WAIT] = {"wait", 451, "4.7.1"},
     [BH_IDENTITY_UNALIGNED] = {"unaligned", 550, "5.7.1"},
     [BH_IDENTITY_NOMEM] = {"memory", 451, "4.3.1"},
@@ -189,6 +194,27 @@ static void conclude_not_verified(struct bh_arena *arena, struct bh_identity *id
         bh_arena_printf(arena, "see what is missing: behalf domain check %.*s", BH_FMT(name)));
 }
 
+static void conclude_suspended(struct bh_arena *arena, struct bh_identity *identity)
+{
+    bh_str name = identity->domain->name;
+
+    conclude(identity, BH_IDENTITY_SUSPENDED,
+             bh_arena_printf(arena,
+                             "sending domain %.*s is suspended: its DNS records are gone, and neither SPF nor DKIM has "
+                             "aligned for too long",
+                             BH_FMT(name)),
+             bh_arena_printf(arena, "see what is missing: behalf domain check %.*s", BH_FMT(name)));
+}
+
+static void conclude_never_sends(struct bh_arena *arena, struct bh_identity *identity)
+{
+    bh_str name = identity->domain->name;
+
+    conclude(identity, BH_IDENTITY_NOT_VERIFIED,
+             bh_arena_printf(arena, "domain %.*s was added for reports only, not for sending", BH_FMT(name)),
+             bh_arena_printf(arena, "behalf domain remove %.*s, and add it by another approach", BH_FMT(name)));
+}
+
 static void conclude_unaligned(struct bh_arena *arena, struct bh_identity *identity, bh_str why)
 {
     const struct bh_send_domain *domain = identity->domain;
@@ -213,6 +239,14 @@ static void try_domain(struct bh_arena *arena, const struct bh_identity_request 
     identity->mail_from_domain = domain->mail_from_domain;
     identity->mail_from_is_ours = domain->mail_from_is_ours;
     identity->dkim_domain = domain->dkim_domain;
+    if (domain->never_sends) {
+        conclude_never_sends(arena, identity);
+        return;
+    }
+    if (domain->suspended) {
+        conclude_suspended(arena, identity);
+        return;
+    }
     if (request->moment == BH_AT_SUBMISSION && !domain->accepts) {
         conclude_not_verified(arena, identity, BH_IDENTITY_NOT_VERIFIED);
         return;
@@ -316,6 +350,11 @@ static bh_str ascii_domain(struct bh_arena *arena, bh_str domain)
     return ascii;
 }
 
+static bool keeps_mail(const struct bh_identity *identity)
+{
+    return identity->rule == BH_IDENTITY_HELD || identity->rule == BH_IDENTITY_WAIT;
+}
+
 void bh_identity_decide(struct bh_arena *arena, const struct bh_identity_request *request,
                         struct bh_identity *ret_identity)
 {
@@ -343,7 +382,7 @@ void bh_identity_decide(struct bh_arena *arena, const struct bh_identity_request
     for (size_t i = 0; i < list.count; i++) {
         struct bh_identity tried = identity;
         try_domain(arena, request, list.domains[i], &tried);
-        if (i == 0 || (tried.rule == BH_IDENTITY_HELD && first.rule != BH_IDENTITY_HELD))
+        if (i == 0 || (keeps_mail(&tried) && !keeps_mail(&first)))
             first = tried;
         if (tried.rule == BH_IDENTITY_OK) {
             first = tried;

@@ -24,6 +24,8 @@ struct bh_send_domain {
     bh_str zone_apex;         /* empty = not known: nothing above `name` is open */
     bool accepts;             /* new mail is taken (bh_domain_standing) */
     bool can_send;            /* mail departs */
+    bool suspended;           /* it did, and will not again by itself */
+    bool never_sends;         /* added for reports only */
     enum bh_mechanism proven; /* SPF passes for mail_from_domain, DKIM for dkim_domain */
     bh_str mail_from_domain;
     bool mail_from_is_ours; /* bounces come back to us: the local part is a bh_verp */
@@ -53,6 +55,7 @@ enum bh_identity_rule {
     BH_IDENTITY_ABOVE,
     BH_IDENTITY_PUBLIC_SUFFIX,
     BH_IDENTITY_NOT_VERIFIED, /* the domain is known, its records are not right (yet) */
+    BH_IDENTITY_SUSPENDED,    /* nothing has aligned for the grace period */
     BH_IDENTITY_WAIT,         /* departure: closed for now, try later */
     BH_IDENTITY_UNALIGNED,    /* DMARC would fail */
     BH_IDENTITY_NOMEM

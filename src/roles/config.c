@@ -93,12 +93,13 @@ static void walk_names(struct walk *walk, struct bh_config *c)
 {
     bh_str *const members[] = {&c->platform,      &c->hostname,        &c->inbound_host, &c->state_dir, &c->run_dir,
                                &c->control_group, &c->tls_certificate, &c->tls_key,      &c->ca_file,   &c->root_hints,
-                               &c->trust_anchor,  &c->dmarc_policy,    &c->catalog};
+                               &c->trust_anchor,  &c->dmarc_policy,    &c->catalog,      &c->caa};
 
     for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++)
         walk_str(walk, members[i]);
     walk_strs(walk, &c->inbound_addresses, &c->inbound_address_count);
     walk_strs(walk, &c->egress, &c->egress_count);
+    walk_strs(walk, &c->web_addresses, &c->web_address_count);
     walk_strs(walk, &c->forwards, &c->forward_count);
     walk_strs(walk, &c->contacts, &c->contact_count);
 }
@@ -126,6 +127,11 @@ static void walk_numbers(struct walk *walk, struct bh_config *c)
 
                                  &c->bounce_keep_s,
                                  &c->zone_ttl_s,
+                                 &c->grace_s,
+                                 &c->loss_s,
+                                 &c->unanimous_s,
+                                 &c->tombstone_s,
+                                 &c->canary_every_s,
                                  &c->query_log_sample};
 
     for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++)
@@ -135,6 +141,7 @@ static void walk_numbers(struct walk *walk, struct bh_config *c)
     walk_u16(walk, &c->smtp_port);
     walk_bool(walk, &c->egress_bind);
     walk_bool(walk, &c->log_debug);
+    walk_bool(walk, &c->require_dmarc);
     WALK_ENUM(walk, enum bh_resolver_mode, c->resolver_mode);
 }
 

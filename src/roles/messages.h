@@ -285,6 +285,7 @@ enum bh_delivery_verdict { BH_DELIVERED = 1, BH_DEFERRED = 2, BH_BOUNCED = 3 };
 #define BH_FIELDS_identity_reply(F)                                                                                    \
     F(u8, allowed) /* 0: hold (temporary) or bounce (permanent) with the reason */                                     \
     F(u8, permanent)                                                                                                   \
+    F(u8, held) /* the domain lost its alignment: kept without attempts until a VERSION changes the answer */         \
     F(u64, version)                                                                                                    \
     F(str, bounce_domain) /* domain of MAIL FROM */                                                                    \
     F(str, helo)          /* empty = the operator's */                                                                 \

@@ -110,6 +110,8 @@ struct bh_domain_outcome {
     bh_time_ms state_at, checked_at, lost_at, check_at;
     int64_t tries;
     bh_str report;
+    uint32_t losses;
+    bh_time_ms losing_at;
 };
 BH_MUST bh_err bh_domain_update_outcome(struct bh_store *store, int64_t id, const struct bh_domain_outcome *outcome);
 BH_MUST bh_err bh_domain_update_check_at(struct bh_store *store, int64_t id, bh_time_ms check_at, int64_t tries);
@@ -146,6 +148,11 @@ BH_MUST bh_err bh_domain_policy_insert(struct bh_store *store, int64_t domain, b
 /* All DMARC records seen for a domain; the views are valid inside `each`. */
 BH_MUST bh_err bh_domain_policy_list(struct bh_store *store, int64_t domain,
                                      void (*each)(void *ctx, bh_str at, bh_str record), void *ctx);
+
+/* What a probe through a relay proved (proof.c); zeroes where there was none. */
+BH_MUST bh_err bh_probe_get(struct bh_store *store, int64_t domain, struct bh_probe_proof *ret_proof);
+/* Replaces it. The next check of the domain reads it: order one at once. */
+BH_MUST bh_err bh_probe_set(struct bh_store *store, int64_t domain, const struct bh_probe_proof *proof);
 
 /* ---- keys (key.c) ---- */
 

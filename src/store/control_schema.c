@@ -102,6 +102,36 @@ static const struct bh_schema_step steps[] = {
      "CREATE INDEX notice_customer ON notice(customer, at);"
      "CREATE INDEX notice_at ON notice(at);"
      "CREATE INDEX notice_waiting ON notice(id) WHERE sent_at = 0;"},
+    {"losses, tombstones, custom records, canaries, probe proofs",
+     "ALTER TABLE domain ADD COLUMN losses INTEGER NOT NULL DEFAULT 0;"    /* seen in a row, not believed yet */
+     "ALTER TABLE domain ADD COLUMN losing_at INTEGER NOT NULL DEFAULT 0;" /* the first of them */
+     "ALTER TABLE domain ADD COLUMN tombstone_until INTEGER NOT NULL DEFAULT 0;"
+     "ALTER TABLE domain ADD COLUMN canary_at INTEGER NOT NULL DEFAULT 0;" /* when the next one is due; 0: not yet */
+     "ALTER TABLE customer ADD COLUMN deleted_at INTEGER;"
+     "CREATE INDEX domain_tombstone ON domain(tombstone_until) WHERE tombstone_until > 0;"
+     "CREATE INDEX domain_canary_due ON domain(canary_at) WHERE canary_at > 0;"
+     "CREATE INDEX domain_below ON domain(customer, name) WHERE deleted_at IS NULL;"
+     "CREATE TABLE domain_probe(" /* what a probe through a relay or mailbox proved */
+     " domain INTEGER PRIMARY KEY REFERENCES domain(id),"
+     " aligned INTEGER NOT NULL,"
+     " at INTEGER NOT NULL) STRICT;"
+     "CREATE TABLE zone_record(" /* the customer's own records in a zone that he delegated */
+     " id INTEGER PRIMARY KEY AUTOINCREMENT,"
+     " domain INTEGER NOT NULL REFERENCES domain(id),"
+     " owner TEXT NOT NULL,"
+     " type INTEGER NOT NULL,"
+     " ttl INTEGER NOT NULL,"
+     " rdata BLOB NOT NULL,"
+     " UNIQUE(domain, owner, type, rdata)) STRICT;"
+     "CREATE TABLE canary("
+     " id INTEGER PRIMARY KEY AUTOINCREMENT," /* the number in its address */
+     " domain INTEGER NOT NULL REFERENCES domain(id),"
+     " sent_at INTEGER NOT NULL,"
+     " message INTEGER NOT NULL,"   /* 0: it could not be submitted */
+     " judged_at INTEGER NOT NULL," /* 0: still on its way */
+     " passed INTEGER NOT NULL,"
+     " detail TEXT NOT NULL) STRICT;"
+     "CREATE INDEX canary_domain ON canary(domain, sent_at);"},
 };
 
 const struct bh_schema bh_control_schema = {"control", 0x62684331, steps, sizeof(steps) / sizeof(steps[0])};

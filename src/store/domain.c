@@ -19,7 +19,7 @@ static const struct bh_query next_due = {"SELECT coalesce(min(check_at), $1) FRO
 static const struct bh_query shards = {"SELECT DISTINCT shard FROM domain WHERE deleted_at IS NULL ORDER BY shard"};
 static const struct bh_query update_outcome = {
     "UPDATE domain SET state = $2, aligned = $3, zone_apex = $4, state_at = $5, checked_at = $6, lost_at = $7,"
-    " check_at = $8, tries = $9, report = $10 WHERE id = $1"};
+    " check_at = $8, tries = $9, report = $10, losses = $11, losing_at = $12 WHERE id = $1"};
 static const struct bh_query update_check_at = {"UPDATE domain SET check_at = $2, tries = $3 WHERE id = $1"};
 static const struct bh_query tries = {"SELECT tries FROM domain WHERE id = $1"};
 static const struct bh_query report = {"SELECT report FROM domain WHERE id = $1"};
@@ -63,7 +63,9 @@ void bh_domain_from_row(const struct bh_row *row, struct bh_arena *arena, struct
         .created_at = bh_row_int(row, 16),
         .state_at = bh_row_int(row, 17),
         .checked_at = bh_row_int(row, 18),
-        .lost_at = bh_row_int(row, 19)};
+        .lost_at = bh_row_int(row, 19),
+        .losses = (uint32_t)bh_row_int(row, 20),
+        .losing_at = bh_row_int(row, 21)};
 
     copy_token(row, 5, &domain.token);
     domain.can_send =
@@ -170,7 +172,7 @@ bh_err bh_domain_update_outcome(struct bh_store *store, int64_t id, const struct
     return bh_store_change(store, &update_outcome,
                            BH_WITH(BH_INT(id), BH_INT(o->state), BH_INT(o->aligned), BH_TEXT(o->zone_apex),
                                    BH_INT(o->state_at), BH_INT(o->checked_at), BH_INT(o->lost_at), BH_INT(o->check_at),
-                                   BH_INT(o->tries), BH_BLOB(o->report)),
+                                   BH_INT(o->tries), BH_BLOB(o->report), BH_INT(o->losses), BH_INT(o->losing_at)),
                            true);
 }
 

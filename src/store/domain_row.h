@@ -8,7 +8,8 @@
 #define BH_DOMAIN_SELECT                                                                                               \
     "SELECT d.id, d.customer, u.name, d.name, d.approach, d.token, d.shard, d.label_bounce, d.label_link,"             \
     " d.label_img, d.label_selector, d.bounces, d.state, d.aligned, d.zone_apex, d.dmarc_policy, d.created_at,"        \
-    " d.state_at, d.checked_at, d.lost_at FROM domain d JOIN customer u ON u.id = d.customer "
+    " d.state_at, d.checked_at, d.lost_at, d.losses, d.losing_at FROM domain d"                                        \
+    " JOIN customer u ON u.id = d.customer "
 
 struct bh_domain_reader {
     struct bh_arena *arena;

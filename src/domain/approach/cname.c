@@ -65,7 +65,7 @@ static void cname_records(const struct bh_platform *platform, const struct bh_do
                                           .name = below(list, domain->labels.img, domain),
                                           .why = "Images in your mail carry your name instead of ours."},
               link);
-    bh_propose_dmarc(list, platform, domain);
+    bh_propose_dmarc(list, platform, view);
 }
 
 static void add_dkim_targets(const struct bh_platform *platform, const struct bh_domain_view *view, bh_str target,
@@ -117,5 +117,6 @@ const struct bh_approach_ops bh_approach_cname = {
     .identity = cname_identity,
     .edited_at = cname_edited_at,
     .keys_at_start = 3,
+    .sends = true,
     .open_to_customers = true,
 };

@@ -28,7 +28,7 @@ static void delegation_records(const struct bh_platform *platform, const struct 
     for (size_t i = 0; i < platform->ns_count; i++)
         add_ns(list, platform, &view->domain, platform->ns[i].label);
     if (!bh_str_eq(bh_domain_registrable(view->domain.name), view->domain.name))
-        bh_propose_dmarc(list, platform, &view->domain);
+        bh_propose_dmarc(list, platform, view);
 }
 
 static void add_keys(const struct bh_platform *platform, const struct bh_domain_view *view, struct bh_zone *zone)
@@ -95,5 +95,6 @@ const struct bh_approach_ops bh_approach_delegation = {
     .identity = delegation_identity,
     .edited_at = delegation_edited_at,
     .keys_at_start = 3,
+    .sends = true,
     .open_to_customers = true,
 };

@@ -48,7 +48,7 @@ static void manual_records(const struct bh_platform *platform, const struct bh_d
                   .mechanism = aligns ? BH_MECH_SPF : BH_MECH_NONE,
                   .why = "Lets our servers send in your name (SPF). Add the include to the record that you have; a "
                          "second SPF record would break both."});
-    bh_propose_dmarc(list, platform, domain);
+    bh_propose_dmarc(list, platform, view);
 }
 
 static void manual_targets(const struct bh_platform *platform, const struct bh_domain_view *view, bh_str kind,
@@ -74,6 +74,15 @@ static void manual_identity(struct bh_arena *arena, const struct bh_platform *pl
     ret_identity->dkim_domain = domain->name;
 }
 
+static const char *manual_drawback(const struct bh_domain *domain)
+{
+    if (domain->bounces == BH_BOUNCES_CUSTOMER)
+        return "Bounces go to the MX of your own domain, so behalf learns of undeliverable addresses only from what "
+               "receivers say while it delivers; and every change of ours to SPF or DKIM asks you to act.";
+    return "SPF passes for our bounce domain, not for yours, so DKIM alone carries DMARC: a receiver or forwarder that "
+           "breaks the signature breaks DMARC; and every new key asks you to act.";
+}
+
 static bh_str manual_edited_at(const struct bh_domain *domain)
 {
     return domain->name;
@@ -87,6 +96,8 @@ const struct bh_approach_ops bh_approach_manual = {
     .targets = manual_targets,
     .identity = manual_identity,
     .edited_at = manual_edited_at,
+    .drawback = manual_drawback,
     .keys_at_start = 1,
+    .sends = true,
     .open_to_customers = true,
 };

@@ -62,4 +62,5 @@ const struct bh_approach_ops bh_approach_platform = {
     .identity = platform_identity,
     .edited_at = platform_edited_at,
     .keys_at_start = 3,
+    .sends = true,
 };

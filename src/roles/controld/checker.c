@@ -11,7 +11,14 @@
 #include "report.h"
 #include <stdlib.h>
 
-enum { RUNNING_MAX = 64, ARENA_BYTES = 8 << 20, SEEN_MAX = 128, WAITERS_MAX = 32, IDLE_MS = 60 * 1000 };
+enum {
+    RUNNING_MAX = 64,
+    ARENA_BYTES = 8 << 20,
+    SEEN_MAX = 128,
+    WAITERS_MAX = 32,
+    IDLE_MS = 60 * 1000,
+    AFTER_CLAIM_MS = 1000
+};
 
 struct waiter {
     bh_check_done *done;
@@ -27,8 +34,10 @@ struct check {
     unsigned round;
     struct bh_seen *seen;
     size_t seen_count;
-    size_t pending; /* questions on their way */
-    bool asking;    /* inside the loop that asks: answers may come at once */
+    size_t pending;       /* questions on their way */
+    bool asking;          /* inside the loop that asks: answers may come at once */
+    bool claimed;         /* its zone is served from now on … */
+    bh_time_ms resume_at; /* … and round 1 waits until then; 0: it does not */
     struct waiter waiters[WAITERS_MAX];
     size_t waiter_count;
 };
@@ -199,24 +208,6 @@ static bh_err store_policies(struct check *check, const struct bh_check_result *
     return err;
 }
 
-/* The customer's records at the parent say whose zone of this name is asked for. */
-static bh_err claim_zone(struct check *check, const struct bh_check_result *result)
-{
-    struct bh_controld *core = check->core;
-    int64_t holder;
-    bh_err err;
-
-    if (!bh_domain_has_zone(&check->view.domain) || !result->all_required)
-        return BH_OK;
-    err = bh_domain_zone_holder(core->store, check->view.domain.name, &holder);
-    if (err || holder == check->domain)
-        return err;
-    err = bh_domain_hold_zone(core->store, check->view.domain.name, check->domain);
-    if (!err)
-        bh_publish_domain(core, &check->view.domain);
-    return err;
-}
-
 static bh_err write_outcome(struct check *check, const struct bh_check_result *result,
                             const struct bh_domain_outcome *outcome, bool is_news)
 {
@@ -235,8 +226,6 @@ static bh_err write_outcome(struct check *check, const struct bh_check_result *r
         err = bh_from_domain_replace(store, check->domain, check->view.domain.name, outcome->zone_apex);
     if (!err && !some_policy_unknown)
         err = store_policies(check, result);
-    if (!err)
-        err = claim_zone(check, result);
     if (err) {
         bh_store_rollback(store);
         return err;
@@ -264,17 +253,19 @@ static bh_err conclude(struct check *check)
 
     if (err)
         return err;
-    standing = bh_domain_next(domain, &result, now, core->grace_ms);
+    standing = bh_domain_next(domain, &result, now, &core->check_policy);
     outcome = (struct bh_domain_outcome){.state = standing.state,
                                          .aligned = standing.aligned,
                                          .zone_apex = proven_apex(check, &result),
                                          .state_at = standing.state_at,
                                          .checked_at = now,
-                                         .lost_at = standing.lost_at};
+                                         .lost_at = standing.lost_at,
+                                         .losses = standing.losses,
+                                         .losing_at = standing.losing_at};
     err = bh_domain_tries(core->store, check->domain, &outcome.tries);
     if (err)
         return err;
-    outcome.check_at = now + bh_check_again_in(&standing, (unsigned)outcome.tries, false, spread);
+    outcome.check_at = now + bh_check_again_in(&standing, &core->check_policy, (unsigned)outcome.tries, false, spread);
     outcome.tries = standing.state == domain->state ? outcome.tries + 1 : 0;
     outcome.report = bh_report_of_check(check->arena, &check->view, &result);
     err =
@@ -286,21 +277,97 @@ static bh_err conclude(struct check *check)
     return err;
 }
 
+/* ---- whose zone is served ---- */
+
+/* Nobody's, until the name servers at the parent carry the token of one who asked for it: so a zone that is delegated
+ * to another's names, or lies inside another's, is never answered for who merely added it. From that moment it is his,
+ * and whoever held it before loses it with his records. */
+static bh_err must_claim(struct check *check, bool *ret_must, int64_t *ret_holder)
+{
+    struct bh_controld *core = check->core;
+    struct bh_check_result result;
+    bh_err err;
+
+    *ret_must = false;
+    if (!bh_domain_has_zone(&check->view.domain))
+        return BH_OK;
+    err = bh_check_evaluate(check->arena, &core->platform, &check->view, check->seen, check->seen_count, &result);
+    if (!err)
+        err = bh_domain_zone_holder(core->store, check->view.domain.name, ret_holder);
+    *ret_must = !err && result.delegated_to_us && *ret_holder != check->domain;
+    return err;
+}
+
+static bh_err claim_zone(struct check *check, int64_t holder)
+{
+    struct bh_controld *core = check->core;
+    bh_err err = bh_domain_hold_zone(core->store, check->view.domain.name, check->domain);
+
+    if (err)
+        return err;
+    bh_publish_domain(core, &check->view.domain);
+    core->out->log(core->out_ctx, BH_LOG_INFO, holder ? "the zone went to another customer" : "the zone is served",
+                   check->view.domain.name);
+    return holder ? bh_domain_update_check_at(core->store, holder, bh_controld_now(core), 0) : BH_OK;
+}
+
+/* The zone goes out at the end of this turn; a moment later every name server of ours has it. */
+static bh_err claim_and_pause(struct check *check, int64_t holder)
+{
+    struct bh_controld *core = check->core;
+
+    check->resume_at = bh_controld_now(core) + AFTER_CLAIM_MS;
+    core->out->wake(core->out_ctx, AFTER_CLAIM_MS);
+    return claim_zone(check, holder);
+}
+
+static bh_err next_round(struct check *check)
+{
+    int64_t holder = 0;
+    bool must = false;
+    bh_err err = check->claimed ? BH_OK : must_claim(check, &must, &holder);
+
+    if (err)
+        return err;
+    if (must) {
+        check->claimed = true;
+        return claim_and_pause(check, holder);
+    }
+    check->round++;
+    return ask_round(check);
+}
+
 static void next_step(struct check *check)
 {
     bh_err err = BH_OK;
 
-    while (!err && !check->pending && check->round + 1 < BH_CHECK_ROUNDS) {
-        check->round++;
-        err = ask_round(check);
-    }
-    if (!err && check->pending)
+    while (!err && !check->pending && !check->resume_at && check->round + 1 < BH_CHECK_ROUNDS)
+        err = next_round(check);
+    if (!err && (check->pending || check->resume_at))
         return;
     if (!err)
         err = conclude(check);
     if (err)
         check->core->out->log(check->core->out_ctx, BH_LOG_ERROR, bh_err_text(err), check->view.domain.name);
     end_check(check, err);
+}
+
+/* Goes on with what paused; returns when the next of them does. */
+static bh_time_ms resume_checks(struct bh_controld *core, bh_time_ms now)
+{
+    bh_time_ms next = INT64_MAX;
+
+    BH_LIST_EACH (node, &core->checks) {
+        struct check *check = CHECK_OF(node);
+
+        if (check->resume_at > now && check->resume_at < next)
+            next = check->resume_at;
+        if (!check->resume_at || check->resume_at > now)
+            continue;
+        check->resume_at = 0;
+        next_step(check);
+    }
+    return next;
 }
 
 /* ---- starting ---- */
@@ -392,7 +459,7 @@ static bool add_due(void *ctx, const struct bh_domain *domain)
 void bh_controld_wake(struct bh_controld *core)
 {
     struct due due = {.count = 0};
-    bh_time_ms now = bh_controld_now(core), next = INT64_MAX;
+    bh_time_ms now = bh_controld_now(core), next = INT64_MAX, resume = resume_checks(core, now);
     size_t room = core->check_count < RUNNING_MAX ? RUNNING_MAX - core->check_count : 0;
     bh_err err = room ? bh_domain_list_due(core->store, now, (int64_t)room, add_due, &due) : BH_OK;
 
@@ -408,7 +475,11 @@ void bh_controld_wake(struct bh_controld *core)
                        bh_str_c(bh_store_error(core->store)));
     if (next - now > IDLE_MS)
         next = now + IDLE_MS;
-    core->out->wake(core->out_ctx, next - now < 1000 ? 1000 : next - now);
+    if (next - now < 1000) /* what could not be started now, or is due in a moment */
+        next = now + 1000;
+    if (resume < next)
+        next = resume;
+    core->out->wake(core->out_ctx, next - now);
 }
 
 void bh_check_free(struct bh_controld *core)

@@ -52,8 +52,8 @@ static bool take_approach(struct adding *adding)
         return false;
     adding->approach = bh_approach_by_name(word);
     if (!adding->approach || !adding->approach->open_to_customers) {
-        bh_command_fail(adding->command, "invalid", "Use delegation, cname or manual", "no approach \"%.*s\"",
-                        BH_FMT(word));
+        bh_command_fail(adding->command, "invalid", "Use delegation, cname, manual, relay, credentials or reports",
+                        "no approach \"%.*s\"", BH_FMT(word));
         return false;
     }
     adding->domain.approach = adding->approach->id;
@@ -147,13 +147,10 @@ static bh_err store_lookups(struct adding *adding, int64_t domain)
 static bh_err store_all(struct adding *adding)
 {
     struct bh_store *store = adding->command->core->store;
-    int64_t holder = 0;
     bh_err err;
 
     bh_store_begin(store);
-    err = bh_domain_zone_holder(store, adding->domain.name, &holder);
-    if (!err)
-        err = bh_domain_insert(store, &adding->domain, holder == 0 && adding->approach->zone, &adding->domain.id);
+    err = bh_domain_insert(store, &adding->domain, false, &adding->domain.id); /* its zone is claimed by a check */
     if (!err)
         err = store_keys(adding, adding->domain.id);
     if (!err)

@@ -2,21 +2,39 @@
 #include "core.h"
 #include "notice.h"
 
-enum { PLATFORM_ARENA_BYTES = 1 << 20, GRACE_MS = 72 * 3600 * 1000 };
+enum { PLATFORM_ARENA_BYTES = 1 << 20, HOUR_MS = 3600 * 1000 };
 
 static const char platform_customer[] = "platform";
+
+void bh_policy_list_add(void *ctx, bh_str at, bh_str record)
+{
+    struct bh_policy_list *policies = ctx;
+
+    if (!policies->list)
+        policies->list = bh_arena_array(policies->arena, BH_POLICIES_MAX, sizeof(*policies->list));
+    if (policies->list && policies->count < BH_POLICIES_MAX)
+        policies->list[policies->count++] =
+            (struct bh_seen_policy){bh_arena_dup(policies->arena, at), bh_arena_dup(policies->arena, record)};
+}
 
 bh_err bh_controld_view(struct bh_controld *core, struct bh_arena *arena, int64_t domain, bool with_sealed,
                         struct bh_domain_view *ret_view)
 {
     struct bh_domain_view view = {0};
     struct bh_key *keys;
+    struct bh_policy_list policies = {.arena = arena};
     bh_err err = bh_domain_by_id(core->store, arena, domain, &view.domain);
 
     if (!err)
         err = bh_key_list(core->store, arena, domain, with_sealed, &keys, &view.key_count);
+    if (!err)
+        err = bh_domain_policy_list(core->store, domain, bh_policy_list_add, &policies);
+    if (!err && bh_approach_ops(view.domain.approach) && bh_approach_ops(view.domain.approach)->proven_by_probe)
+        err = bh_probe_get(core->store, domain, &view.probe);
     if (err)
         return err;
+    view.policies = policies.list;
+    view.policy_count = policies.count;
     view.keys = keys;
     *ret_view = view;
     return BH_OK;
@@ -112,6 +130,12 @@ static bh_err make_platform(struct bh_controld *core, struct bh_arena *arena)
     return err == BH_E_NOT_FOUND ? insert_platform(core, customer.id) : err;
 }
 
+static void set_default(int64_t *value, int64_t otherwise)
+{
+    if (!*value)
+        *value = otherwise;
+}
+
 bh_err bh_controld_start(struct bh_controld *core)
 {
     struct bh_arena *arena = bh_arena_new(PLATFORM_ARENA_BYTES);
@@ -122,8 +146,10 @@ bh_err bh_controld_start(struct bh_controld *core)
     bh_map_init(&core->serials, seed);
     bh_list_init(&core->dirty);
     bh_list_init(&core->checks);
-    if (!core->grace_ms)
-        core->grace_ms = GRACE_MS;
+    set_default(&core->check_policy.grace_ms, 72 * HOUR_MS);
+    set_default(&core->check_policy.loss_ms, HOUR_MS);
+    set_default(&core->check_policy.unanimous_loss_ms, HOUR_MS / 12);
+    set_default(&core->tombstone_ms, 30 * 24 * (int64_t)HOUR_MS);
     if (!arena)
         return BH_E_NOMEM;
     err = read_counters(core, arena);

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/map.h"
 #include "base/random.h"
+#include "domain/check.h"
 #include "domain/zones.h"
 #include "roles/messages.h"
 #include "store/control.h"
@@ -59,8 +60,9 @@ struct bh_controld {
     struct bh_platform platform;        /* views of the configuration */
     const struct bh_controld_out *out;
     void *out_ctx;
-    bh_time_ms (*clock)(void *ctx); /* with out_ctx */
-    int64_t grace_ms;
+    bh_time_ms (*clock)(void *ctx);      /* with out_ctx */
+    struct bh_check_policy check_policy; /* all 0: the defaults */
+    int64_t tombstone_ms;                /* 0: the default */
     uint64_t message_size_max;
 
     uint64_t version; /* of all look-ups; grows with every change */
@@ -91,6 +93,15 @@ static inline bh_time_ms bh_controld_now(const struct bh_controld *core)
 }
 
 /* ---- for the files of this folder ---- */
+
+/* DMARC records in an arena; a zeroed one with an arena is empty. bh_policy_list_add is for bh_domain_policy_list. */
+enum { BH_POLICIES_MAX = 16 };
+struct bh_policy_list {
+    struct bh_arena *arena;
+    struct bh_seen_policy *list;
+    size_t count;
+};
+void bh_policy_list_add(void *ctx, bh_str at, bh_str record);
 
 /* Everything known about a domain: with its keys, in the arena. */
 BH_MUST bh_err bh_controld_view(struct bh_controld *core, struct bh_arena *arena, int64_t domain, bool with_sealed,

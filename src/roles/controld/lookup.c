@@ -6,7 +6,7 @@
 #include "core.h"
 #include "mail/identity.h"
 
-enum { CANDIDATES_MAX = 16, POLICIES_MAX = 16 };
+enum { CANDIDATES_MAX = 16 };
 
 /* ---- who is it ---- */
 
@@ -74,45 +74,27 @@ struct gathered {
     size_t count;
 };
 
-struct policies {
-    struct bh_arena *arena;
-    struct bh_seen_policy *list;
-    size_t count;
-};
-
-static void add_policy(void *ctx, bh_str at, bh_str record)
-{
-    struct policies *policies = ctx;
-
-    if (policies->count < POLICIES_MAX)
-        policies->list[policies->count++] =
-            (struct bh_seen_policy){bh_arena_dup(policies->arena, at), bh_arena_dup(policies->arena, record)};
-}
-
 /* In a delegated zone we publish the records ourselves: no check need have seen them. */
-static void add_own_policy(struct gathered *gathered, const struct bh_domain *domain, struct policies *policies)
+static void add_own_policy(struct gathered *gathered, const struct bh_domain *domain, struct bh_policy_list *policies)
 {
     if (bh_domain_has_zone(domain))
-        add_policy(policies, domain->name, bh_dmarc_record(gathered->arena, &gathered->core->platform, domain));
+        bh_policy_list_add(policies, domain->name, bh_dmarc_record(gathered->arena, &gathered->core->platform, domain));
 }
 
 static bh_err gather_one(struct gathered *gathered, int64_t id)
 {
     struct bh_domain_view *view = &gathered->views[gathered->count];
-    struct policies policies = {gathered->arena, NULL, 0};
+    struct bh_policy_list policies = {.arena = gathered->arena};
     struct bh_planned_identity planned;
     bh_err err = gathered->with_keys ? bh_controld_view(gathered->core, gathered->arena, id, true, view)
                                      : bh_domain_by_id(gathered->core->store, gathered->arena, id, &view->domain);
 
-    policies.list = bh_arena_array(gathered->arena, POLICIES_MAX, sizeof(*policies.list));
-    if (!err && !policies.list)
-        err = BH_E_NOMEM;
     if (!err)
         err = bh_planned_identity(gathered->arena, &gathered->core->platform, view, &planned);
     if (err)
         return err;
     add_own_policy(gathered, &view->domain, &policies);
-    err = bh_domain_policy_list(gathered->core->store, id, add_policy, &policies);
+    err = bh_domain_policy_list(gathered->core->store, id, bh_policy_list_add, &policies);
     if (!err)
         gathered->domains[gathered->count++] =
             bh_send_domain_of(&view->domain, &planned, policies.list, policies.count);
@@ -241,6 +223,7 @@ void bh_lookup_identity(struct bh_controld *core, struct bh_arena *arena, const 
         return;
     }
     ret_reply->permanent = is_permanent(&identity);
+    ret_reply->held = identity.rule == BH_IDENTITY_WAIT;
     ret_reply->enhanced = bh_str_c(identity.enhanced);
     ret_reply->reason = identity.reason;
 }

@@ -542,13 +542,20 @@ static bh_err read_platform(struct controld *controld)
                                                    .egress = config->egress,
                                                    .egress_count = config->egress_count,
                                                    .helo = config->hostname,
-                                                   .caa = {"", 0},
+                                                   .caa = config->caa,
+                                                   .web_addresses = config->web_addresses,
+                                                   .web_address_count = config->web_address_count,
+                                                   .require_dmarc = config->require_dmarc,
                                                    .dmarc_policy = config->dmarc_policy,
                                                    .ttl_s = config->zone_ttl_s,
                                                    .serial = controld->core.serial};
     controld->core.message_size_max = config->message_size_max;
     controld->core.contacts = config->contacts;
     controld->core.contact_count = config->contact_count;
+    controld->core.check_policy = (struct bh_check_policy){.grace_ms = (int64_t)config->grace_s * 1000,
+                                                           .loss_ms = (int64_t)config->loss_s * 1000,
+                                                           .unanimous_loss_ms = (int64_t)config->unanimous_s * 1000};
+    controld->core.tombstone_ms = (int64_t)config->tombstone_s * 1000;
     return BH_OK;
 }
 

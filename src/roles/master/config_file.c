@@ -467,6 +467,26 @@ static void read_names(struct reading *reading, cfg_t *cfg)
         problem(reading, "state-dir and run-dir must be absolute paths");
 }
 
+/* How domains are watched, and what stands behind the link and image hosts. */
+static void read_domains(struct reading *reading, cfg_t *cfg)
+{
+    struct bh_config *c = reading->config;
+    cfg_t *domains = cfg_getsec(cfg, "domains");
+    cfg_t *web = cfg_getsec(cfg, "web");
+
+    c->grace_s = get_duration(reading, domains, "grace", 1);
+    c->loss_s = get_duration(reading, domains, "loss", 1);
+    c->unanimous_s = get_duration(reading, domains, "unanimous-loss", 1);
+    c->tombstone_s = get_duration(reading, domains, "tombstone", 1);
+    c->canary_every_s = get_duration(reading, domains, "canary", 0);
+    c->require_dmarc = cfg_getbool(domains, "require-dmarc");
+    c->web_addresses = get_addresses(reading, web, "address", false, &c->web_address_count);
+    c->caa = get_str(reading, web, "caa");
+    if (c->caa.n && !is_host_name(c->caa))
+        problem(reading, "web caa = \"%.*s\": the name of a certificate authority, such as letsencrypt.org",
+                BH_FMT(c->caa));
+}
+
 static void check_whole(struct reading *reading)
 {
     struct bh_config *c = reading->config;
@@ -496,6 +516,7 @@ static void read_all(struct reading *reading, cfg_t *cfg)
     read_resolver(reading, cfg);
     read_routes(reading, cfg);
     read_numbers(reading, cfg);
+    read_domains(reading, cfg);
     if (!reading->err)
         check_whole(reading);
 }
@@ -534,6 +555,15 @@ static cfg_t *make_schema(void)
                          CFG_STR("bounce-keep", "21d", CFGF_NONE), CFG_END()};
     cfg_opt_t processes[] = {CFG_INT("smtpd", 1, CFGF_NONE), CFG_INT("sender", 1, CFGF_NONE),
                              CFG_INT("dnsd", 1, CFGF_NONE), CFG_INT("signer-threads", 2, CFGF_NONE), CFG_END()};
+    cfg_opt_t domains[] = {CFG_STR("grace", "72h", CFGF_NONE),
+                           CFG_STR("loss", "1h", CFGF_NONE),
+                           CFG_STR("unanimous-loss", "5m", CFGF_NONE),
+                           CFG_STR("tombstone", "30d", CFGF_NONE),
+                           CFG_STR("canary", "24h", CFGF_NONE),
+                           CFG_BOOL("require-dmarc", cfg_false, CFGF_NONE),
+                           CFG_END()};
+    cfg_opt_t web[] = {CFG_STR_LIST("address", NULL, CFGF_NONE), CFG_STR("caa", "letsencrypt.org", CFGF_NONE),
+                       CFG_END()};
     cfg_opt_t root[] = {CFG_STR("platform", "", CFGF_NONE),
                         CFG_STR("hostname", "", CFGF_NONE),
                         CFG_STR("state-dir", "/var/lib/behalf", CFGF_NONE),
@@ -560,6 +590,8 @@ static cfg_t *make_schema(void)
                         CFG_SEC("limits", limits, CFGF_NONE),
                         CFG_SEC("queue", queue, CFGF_NONE),
                         CFG_SEC("processes", processes, CFGF_NONE),
+                        CFG_SEC("domains", domains, CFGF_NONE),
+                        CFG_SEC("web", web, CFGF_NONE),
                         CFG_END()};
 
     return cfg_init(root, CFGF_NONE);

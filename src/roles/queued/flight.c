@@ -235,6 +235,8 @@ void flight_continue(struct bh_queued *q, struct flight *flight)
         flight_put_back(q, flight);
     } else if (identity->allowed)
         send_deliver(q, flight, identity);
+    else if (identity->is_held)
+        hold_flight(q, flight, identity);
     else
         refuse_flight(q, flight, identity->permanent ? BH_BOUNCED : BH_DEFERRED, identity->enhanced, identity->reason);
 }

@@ -17,6 +17,7 @@ static void free_identity(struct bh_queued *q, struct identity *identity)
 {
     unlink_identity(q, identity);
     free(identity->text);
+    free(identity->held);
     free(identity);
 }
 
@@ -42,7 +43,7 @@ static void make_room(struct bh_queued *q)
 
         if (q->identities.by_key.count < IDENTITIES_MAX)
             return;
-        if (identity->known)
+        if (identity->known && !identity->held_count)
             free_identity(q, identity);
     }
 }
@@ -82,10 +83,8 @@ static bh_err find_or_make(struct bh_queued *q, const struct bh_message_row *row
     return err;
 }
 
-static bh_err ask(struct bh_queued *q, struct identity *identity, const struct bh_message_row *row)
+static bh_err ask(struct bh_queued *q, struct identity *identity, const struct bh_msg_identity *question)
 {
-    struct bh_msg_identity question = {(uint32_t)row->customer, (uint32_t)row->domain, row->header_from,
-                                       row->from_domain};
     bh_err err;
 
     identity->token = ++q->identities.next_token;
@@ -95,7 +94,7 @@ static bh_err ask(struct bh_queued *q, struct identity *identity, const struct b
         identity->token = 0;
         return err;
     }
-    err = q->options.ops->ask_identity(q->options.ctx, &question, identity->token);
+    err = q->options.ops->ask_identity(q->options.ctx, question, identity->token);
     if (err) {
         bh_map_remove(&q->identities.by_token, &identity->by_token);
         identity->token = 0;
@@ -116,7 +115,9 @@ bh_err identity_get(struct bh_queued *q, struct flight *flight, struct identity 
         return BH_OK;
     }
     if (!identity->token)
-        err = ask(q, identity, row);
+        err = ask(q, identity,
+                  &(struct bh_msg_identity){(uint32_t)row->customer, (uint32_t)row->domain, row->header_from,
+                                            row->from_domain});
     if (err)
         return err;
     bh_list_push(&identity->waiting, &flight->waiting);
@@ -144,6 +145,7 @@ static bool keep_answer(struct identity *identity, const struct bh_msg_identity_
     }
     identity->allowed = reply->allowed != 0;
     identity->permanent = reply->permanent != 0;
+    identity->is_held = reply->held != 0 && !identity->allowed && !identity->permanent;
     identity->known = true;
     return true;
 }
@@ -166,6 +168,54 @@ static void release(struct bh_queued *q, struct identity *identity, bool known)
     }
 }
 
+/* ---- recipients that wait for the domain ---- */
+
+void identity_hold(struct identity *identity, const struct bh_queue_item *item)
+{
+    if (identity->held_count == identity->held_cap) {
+        size_t cap = identity->held_cap ? identity->held_cap * 2 : 16;
+        struct held_item *wider = reallocarray(identity->held, cap, sizeof(*wider));
+
+        if (!wider)
+            return;
+        identity->held = wider;
+        identity->held_cap = cap;
+    }
+    identity->held[identity->held_count++] = (struct held_item){item->message, item->idx};
+}
+
+/* The answer is another one: whether it sends them or bounces them, they go now. One whose hold is not durable yet is
+ * not waiting; it comes by again at its time. */
+static void let_go(struct bh_queued *q, struct identity *identity)
+{
+    for (size_t i = 0; i < identity->held_count; i++) {
+        struct bh_queue *queue;
+        struct bh_queue_item *item = find_item(q, identity->held[i].message, identity->held[i].idx, &queue);
+
+        if (item && item->state == BH_QUEUE_WAITING)
+            bh_queue_hurry(queue, item);
+    }
+    free(identity->held);
+    identity->held = NULL;
+    identity->held_count = identity->held_cap = 0;
+}
+
+/* Its key, read back: who is asked for. */
+static void ask_again(struct bh_queued *q, struct identity *identity)
+{
+    struct bh_cur cur = bh_cur_make(bh_str_of(identity->key, identity->key_bytes));
+    struct bh_msg_identity question = {.header_from = BH_STR("")};
+
+    question.customer_id = bh_cur_u32(&cur);
+    question.domain_id = bh_cur_u32(&cur);
+    question.from_domain = bh_cur_bytes(&cur, bh_cur_left(&cur));
+    free(identity->text);
+    identity->text = NULL;
+    identity->known = false;
+    if (ask(q, identity, &question))
+        let_go(q, identity); /* they ask themselves */
+}
+
 void bh_queued_identity(struct bh_queued *q, uint64_t token, const struct bh_msg_identity_reply *reply)
 {
     struct bh_map_node *node = bh_map_get(&q->identities.by_token, id_key(&token));
@@ -178,6 +228,8 @@ void bh_queued_identity(struct bh_queued *q, uint64_t token, const struct bh_msg
     identity->token = 0;
     /* an answer to a question from before the last change is asked for again, with the next delivery */
     known = reply && identity->epoch == q->identities.epoch && keep_answer(identity, reply);
+    if (!known || !identity->is_held)
+        let_go(q, identity);
     release(q, identity, known);
     if (!identity->known && !identity->token && bh_list_empty(&identity->waiting))
         free_identity(q, identity);
@@ -190,7 +242,9 @@ void bh_queued_version(struct bh_queued *q)
     BH_LIST_EACH (node, &q->identities.lru) {
         struct identity *identity = BH_CONTAINER_OF(node, struct identity, lru);
 
-        if (identity->known)
+        if (identity->known && identity->held_count)
+            ask_again(q, identity);
+        else if (identity->known)
             free_identity(q, identity);
     }
 }

@@ -157,14 +157,22 @@ bh_err route_of(uint8_t destination, bh_str address, char route[BH_QUEUE_ROUTE_M
 
 enum { IDENTITIES_MAX = 20000 };
 
+/* A recipient by its name: it may have ended by the time it is looked for. */
+struct held_item {
+    uint64_t message;
+    uint32_t idx;
+};
+
 struct identity {
     struct bh_map_node node;
     struct bh_list lru;
     uint64_t token; /* of the question under way; 0: none */
     uint64_t epoch; /* when it was asked */
     struct bh_map_node by_token;
-    bool known, allowed, permanent;
-    struct bh_list waiting;                             /* flights */
+    bool known, allowed, permanent, is_held;
+    struct bh_list waiting; /* flights */
+    struct held_item *held; /* recipients kept by its answer, see identity_hold */
+    size_t held_count, held_cap;
     bh_str bounce_domain, helo, keys, enhanced, reason; /* in one allocation, `text` */
     char *text;
     size_t key_bytes;
@@ -182,6 +190,9 @@ void identities_free(struct bh_queued *q);
 /* The identity of a flight's message: *ret_identity when known; else the flight waits (BH_E_AGAIN) and is continued or
  * put back later. BH_E_NOMEM, BH_E_CLOSED. */
 bh_err identity_get(struct bh_queued *q, struct flight *flight, struct identity **ret_identity);
+/* Remembers a recipient that `identity` keeps waiting: when its answer changes, it is tried at once. Where there is no
+ * memory for that, it is found again by its time. */
+void identity_hold(struct identity *identity, const struct bh_queue_item *item);
 
 /* ---- flight.c: deliveries in hand ---- */
 
@@ -226,6 +237,8 @@ void seen_delivery_id(struct bh_queued *q, uint64_t delivery_id);
 /* ---- result.c ---- */
 
 /* Our own verdict on a flight that no worker has: its identity was refused. The flight is freed. */
+/* The domain cannot send for now: the recipient waits without an attempt being counted. */
+void hold_flight(struct bh_queued *q, struct flight *flight, struct identity *identity);
 void refuse_flight(struct bh_queued *q, struct flight *flight, uint8_t verdict, bh_str enhanced, bh_str reason);
 /* A taken item whose time is over. */
 void expire_item(struct bh_queued *q, struct bh_queue *queue, struct bh_queue_item *item);

@@ -250,6 +250,28 @@ void refuse_flight(struct bh_queued *q, struct flight *flight, uint8_t verdict, 
     decide(q, queue, item, r);
 }
 
+void hold_flight(struct bh_queued *q, struct flight *flight, struct identity *identity)
+{
+    enum { LOOK_AGAIN_MS = 4 * 3600 * 1000 }; /* what a lost notice of the change costs at most */
+    struct bh_queue_item *item = flight->item;
+    struct bh_queue *queue = flight->queue;
+    struct bh_buf detail = bh_buf_make(8192);
+    struct bh_msg_result as_result = {.verdict = BH_DEFERRED, .enhanced = identity->enhanced, .phase = BH_STR("held")};
+    struct pending_result *r;
+
+    write_detail(&detail, &as_result, item->attempts);
+    r = new_pending(queue, item, identity->reason, bh_buf_view(&detail));
+    bh_buf_free(&detail);
+    if (r) {
+        r->kind = BH_EVENT_DEFERRED;
+        r->code = 451;
+        r->next_at = now_of(q) + LOOK_AGAIN_MS;
+    }
+    identity_hold(identity, item);
+    flight_free(q, flight);
+    decide(q, queue, item, r);
+}
+
 void expire_item(struct bh_queued *q, struct bh_queue *queue, struct bh_queue_item *item)
 {
     struct pending_result *r =

@@ -57,6 +57,8 @@ static int without_arena(void **state)
     return 0;
 }
 
+static const struct bh_check_policy at_once = {.grace_ms = 72};
+
 /* ---- names ---- */
 
 static void test_names(void **state)
@@ -296,7 +298,7 @@ static void test_check_verified(void **state)
     assert_str(result.zone_apex, "customer.example");
     assert_int_equal(result.policy_count, 1);
     assert_str(result.policies[0].at, "customer.example");
-    standing = bh_domain_next(&view.domain, &result, 1000, 5000);
+    standing = bh_domain_next(&view.domain, &result, 1000, &at_once);
     assert_int_equal(standing.state, BH_DOMAIN_VERIFIED);
     assert_true(standing.can_send);
 }
@@ -323,7 +325,7 @@ static void test_check_mistakes(void **state)
     assert_str(result.checks[1].problem.fix, "Enter only bh1._domainkey as the host");
     assert_string_equal(result.checks[2].problem.code, "wrong_type");
     assert_int_equal(result.checks[3].status, BH_RECORD_UNKNOWN);
-    assert_int_equal(bh_domain_next(&view.domain, &result, 1, 1).state, BH_DOMAIN_PENDING);
+    assert_int_equal(bh_domain_next(&view.domain, &result, 1, &at_once).state, BH_DOMAIN_PENDING);
 }
 
 static void test_strangers_in_a_delegation(void **state)
@@ -364,7 +366,7 @@ static void test_manual(void **state)
     assert_int_equal(result.checks[1].status, BH_RECORD_OK);
     assert_true(result.all_required);
     assert_int_equal(result.aligned, BH_MECH_DKIM); /* bounces come to our own domain */
-    assert_int_equal(bh_domain_next(&view.domain, &result, 1, 1).state, BH_DOMAIN_VERIFIED);
+    assert_int_equal(bh_domain_next(&view.domain, &result, 1, &at_once).state, BH_DOMAIN_VERIFIED);
 
     a.count = 0;
     answer(&a, "bh1._domainkey.customer.example", BH_DNS_TXT, true, "\"v=DKIM1\\; k=rsa\\; p=MIIBone\"");
@@ -390,6 +392,43 @@ static void test_spf_covers(void **state)
 
 /* ---- the state machine ---- */
 
+static void test_loss_must_be_seen_again(void **state)
+{
+    const struct bh_check_policy policy = {.grace_ms = 1000000, .loss_ms = 3600, .unanimous_loss_ms = 300};
+    struct bh_domain_view view = make_view(BH_APPROACH_CNAME, "customer.example");
+    struct answers a = all_cnames(*state);
+    struct bh_domain *domain = &view.domain;
+    struct bh_domain_standing standing;
+    struct bh_check_result lost;
+
+    add_proofs(&a);
+    for (size_t i = 0; i < a.count; i++)
+        a.seen[i].status = BH_DNS_NXDOMAIN;
+    assert_ok(bh_check_evaluate(*state, &platform, &view, a.seen, a.count, &lost));
+    assert_true(lost.loss_is_unanimous);
+    domain->state = BH_DOMAIN_VERIFIED;
+    domain->aligned = BH_MECH_BOTH;
+    standing = bh_domain_next(domain, &lost, 10000, &policy);
+    assert_true(standing.can_send);
+    assert_int_equal(bh_check_again_in(&standing, &policy, 0, false, 0), 1000);
+    domain->losses = standing.losses;
+    domain->losing_at = standing.losing_at;
+    assert_int_equal(bh_domain_next(domain, &lost, 10299, &policy).state, BH_DOMAIN_VERIFIED);
+    assert_int_equal(bh_domain_next(domain, &lost, 10300, &policy).state, BH_DOMAIN_DEGRADED);
+
+    /* one server does not agree: three looks over the whole time */
+    a.seen[0].agreeing = 1;
+    assert_ok(bh_check_evaluate(*state, &platform, &view, a.seen, a.count, &lost));
+    assert_false(lost.loss_is_unanimous);
+    assert_int_equal(bh_domain_next(domain, &lost, 20000, &policy).state, BH_DOMAIN_VERIFIED); /* the second */
+    domain->losses = 2;
+    assert_int_equal(bh_domain_next(domain, &lost, 13599, &policy).state, BH_DOMAIN_VERIFIED);
+    standing = bh_domain_next(domain, &lost, 13600, &policy);
+    assert_int_equal(standing.state, BH_DOMAIN_DEGRADED);
+    assert_int_equal(standing.losses, 0);
+    assert_int_equal(standing.lost_at, 13600);
+}
+
 static void test_loss_grace_and_return(void **state)
 {
     struct bh_domain_view view = make_view(BH_APPROACH_CNAME, "customer.example");
@@ -409,10 +448,21 @@ static void test_loss_grace_and_return(void **state)
 
     domain->state = BH_DOMAIN_VERIFIED;
     domain->aligned = BH_MECH_BOTH;
-    standing = bh_domain_next(domain, &unknown, 1000, 72);
+    standing = bh_domain_next(domain, &unknown, 1000, &at_once);
     assert_int_equal(standing.state, BH_DOMAIN_VERIFIED); /* not knowing makes nothing worse */
     assert_true(standing.can_send);
-    standing = bh_domain_next(domain, &lost, 2000, 72);
+    standing = bh_domain_next(domain, &lost, 1999, &at_once);
+    assert_int_equal(standing.state, BH_DOMAIN_VERIFIED); /* one look is not believed */
+    assert_true(standing.can_send);
+    assert_int_equal(standing.losses, 1);
+    domain->losses = standing.losses;
+    domain->losing_at = standing.losing_at;
+    standing = bh_domain_next(domain, &unknown, 1999, &at_once);
+    assert_int_equal(standing.losses, 0);
+    standing = bh_domain_next(domain, &lost, 2000, &at_once);
+    assert_int_equal(standing.losses, 0);
+    domain->losses = 0;
+    domain->losing_at = 0;
     assert_int_equal(standing.state, BH_DOMAIN_DEGRADED);
     assert_true(standing.accepts);
     assert_false(standing.can_send);
@@ -420,26 +470,122 @@ static void test_loss_grace_and_return(void **state)
     domain->state = standing.state;
     domain->aligned = standing.aligned;
     domain->lost_at = standing.lost_at;
-    assert_int_equal(bh_domain_next(domain, &lost, 2071, 72).state, BH_DOMAIN_DEGRADED);
-    standing = bh_domain_next(domain, &lost, 2072, 72);
+    assert_int_equal(bh_domain_next(domain, &lost, 2071, &at_once).state, BH_DOMAIN_DEGRADED);
+    standing = bh_domain_next(domain, &lost, 2072, &at_once);
     assert_int_equal(standing.state, BH_DOMAIN_SUSPENDED);
     assert_false(standing.accepts);
     domain->state = BH_DOMAIN_SUSPENDED;
-    standing = bh_domain_next(domain, &good, 3000, 72);
+    standing = bh_domain_next(domain, &good, 3000, &at_once);
     assert_int_equal(standing.state, BH_DOMAIN_VERIFIED);
     assert_int_equal(standing.lost_at, 0);
 }
 
+/* ---- approaches without records of their own, or without sending ---- */
+
+static void test_rua_is_added(void **state)
+{
+    static const struct {
+        const char *before, *after;
+    } cases[] = {
+        {"v=DMARC1; p=none", "v=DMARC1; p=none; rua=mailto:T@x"},
+        {"v=DMARC1;p=reject;rua=mailto:a@b!10m,mailto:c@d;pct=50;",
+         "v=DMARC1; p=reject; rua=mailto:a@b!10m,mailto:c@d,mailto:T@x; pct=50"},
+        {"v=DMARC1; p=none; RUA = mailto:t@X ; sp=none", "v=DMARC1; p=none; RUA = mailto:t@X; sp=none"},
+        {"v=DMARC1; rua=; ruf=mailto:f@g", "v=DMARC1; rua=mailto:T@x; ruf=mailto:f@g"},
+        {"v=DMARC1; rua=mailto:t@x!5m", "v=DMARC1; rua=mailto:t@x!5m"},
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        bh_str after = bh_dmarc_with_rua(*state, bh_str_c(cases[i].before), BH_STR("mailto:T@x"));
+
+        assert_str(after, cases[i].after);
+        assert_true(bh_dmarc_has_rua(after, BH_STR("mailto:T@x")));
+        assert_str(bh_dmarc_with_rua(*state, after, BH_STR("mailto:T@x")), cases[i].after);
+    }
+}
+
+static void test_reports_only(void **state)
+{
+    struct bh_domain_view view = make_view(BH_APPROACH_REPORTS, "customer.example");
+    struct answers a = {.arena = *state};
+    struct bh_check_question *questions;
+    struct bh_check_result result;
+    struct bh_domain_standing standing;
+    size_t count;
+
+    view.key_count = 0;
+    answer(&a, "customer.example", BH_DNS_SOA, true, NULL);
+    answer(&a, "_dmarc.customer.example", BH_DNS_TXT, true, "v=DMARC1; p=reject; rua=mailto:them@elsewhere.example");
+    assert_ok(bh_check_questions(*state, &platform, &view, 0, NULL, 0, &questions, &count));
+    assert_int_equal(count, 2);
+    assert_ok(bh_check_evaluate(*state, &platform, &view, a.seen, a.count, &result));
+    assert_int_equal(result.checks[0].status, BH_RECORD_WRONG);
+    assert_string_equal(result.checks[0].problem.code, "no_report_address");
+    assert_str(result.records.records[0].value,
+               "v=DMARC1; p=reject; rua=mailto:them@elsewhere.example,mailto:" ID "@rua.on.esp.example");
+    assert_int_equal(bh_domain_next(&view.domain, &result, 1, &at_once).state, BH_DOMAIN_PENDING);
+
+    a.count = 1;
+    answer(&a, "_dmarc.customer.example", BH_DNS_TXT, true,
+           "v=DMARC1; p=reject; rua=mailto:" ID "@rua.on.esp.example!10m, mailto:them@elsewhere.example");
+    assert_ok(bh_check_evaluate(*state, &platform, &view, a.seen, a.count, &result));
+    standing = bh_domain_next(&view.domain, &result, 1, &at_once);
+    assert_int_equal(standing.state, BH_DOMAIN_VERIFIED);
+    assert_false(standing.can_send);
+    assert_false(standing.accepts);
+}
+
+static void test_a_relay_is_open_when_it_was_proven(void **state)
+{
+    struct bh_domain_view view = make_view(BH_APPROACH_RELAY, "customer.example");
+    struct answers a = {.arena = *state};
+    struct bh_check_result result;
+    struct bh_domain_standing standing;
+
+    view.key_count = 0;
+    answer(&a, "_dmarc.customer.example", BH_DNS_TXT, true, "v=DMARC1; p=reject");
+    assert_ok(bh_check_evaluate(*state, &platform, &view, a.seen, a.count, &result));
+    standing = bh_domain_next(&view.domain, &result, 1, &at_once);
+    assert_int_equal(standing.state, BH_DOMAIN_PENDING);
+    assert_false(standing.can_send);
+    view.probe = (struct bh_probe_proof){.aligned = BH_MECH_DKIM, .at = 5};
+    assert_ok(bh_check_evaluate(*state, &platform, &view, a.seen, a.count, &result));
+    standing = bh_domain_next(&view.domain, &result, 6, &at_once);
+    assert_int_equal(standing.state, BH_DOMAIN_VERIFIED);
+    assert_int_equal(standing.aligned, BH_MECH_DKIM);
+    assert_true(standing.can_send);
+}
+
+static void test_dmarc_by_the_operators_policy(void **state)
+{
+    struct bh_platform strict = platform;
+    struct bh_domain_view view = make_view(BH_APPROACH_CNAME, "customer.example");
+    struct answers a = all_cnames(*state);
+    struct bh_check_result result;
+
+    a.count--; /* no DMARC record */
+    answer(&a, "_dmarc.customer.example", BH_DNS_TXT, true, NULL);
+    add_proofs(&a);
+    assert_ok(bh_check_evaluate(*state, &platform, &view, a.seen, a.count, &result));
+    assert_true(result.no_org_policy);
+    assert_int_equal(bh_domain_next(&view.domain, &result, 1, &at_once).state, BH_DOMAIN_VERIFIED);
+    strict.require_dmarc = true;
+    assert_ok(bh_check_evaluate(*state, &strict, &view, a.seen, a.count, &result));
+    assert_int_equal(bh_domain_next(&view.domain, &result, 1, &at_once).state, BH_DOMAIN_PARTIAL);
+}
+
 static void test_pace(void **state)
 {
+    const struct bh_check_policy policy = {.grace_ms = 72 * 3600 * 1000, .unanimous_loss_ms = 300000};
+
     struct bh_domain_standing standing = {.state = BH_DOMAIN_PENDING};
 
-    assert_int_equal(bh_check_again_in(&standing, 0, false, 1), 10000);
-    assert_int_equal(bh_check_again_in(&standing, 1, false, 1), 30000);
-    assert_int_equal(bh_check_again_in(&standing, 50, true, 1), 2000);
-    assert_in_range(bh_check_again_in(&standing, 50, false, 999), 2700000, 4500000);
+    assert_int_equal(bh_check_again_in(&standing, &policy, 0, false, 1), 10000);
+    assert_int_equal(bh_check_again_in(&standing, &policy, 1, false, 1), 30000);
+    assert_int_equal(bh_check_again_in(&standing, &policy, 50, true, 1), 1000);
+    assert_in_range(bh_check_again_in(&standing, &policy, 50, false, 999), 2700000, 4500000);
     standing.state = BH_DOMAIN_VERIFIED;
-    assert_in_range(bh_check_again_in(&standing, 0, false, 0), 4 * 3600 * 1000, 8 * 3600 * 1000);
+    assert_in_range(bh_check_again_in(&standing, &policy, 0, false, 0), 9 * 3600 * 1000, 15 * 3600 * 1000);
 }
 
 static void test_key_life(void **state)
@@ -470,6 +616,11 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_manual, with_arena, without_arena),
         cmocka_unit_test(test_spf_covers),
         cmocka_unit_test_setup_teardown(test_loss_grace_and_return, with_arena, without_arena),
+        cmocka_unit_test_setup_teardown(test_loss_must_be_seen_again, with_arena, without_arena),
+        cmocka_unit_test_setup_teardown(test_rua_is_added, with_arena, without_arena),
+        cmocka_unit_test_setup_teardown(test_reports_only, with_arena, without_arena),
+        cmocka_unit_test_setup_teardown(test_a_relay_is_open_when_it_was_proven, with_arena, without_arena),
+        cmocka_unit_test_setup_teardown(test_dmarc_by_the_operators_policy, with_arena, without_arena),
         cmocka_unit_test(test_pace),
         cmocka_unit_test(test_key_life),
     };

@@ -232,6 +232,10 @@ bool run(struct world *w, const char *json)
     json_decref(w->got);
     w->got = NULL;
     bh_command_run(&w->core, bh_str_c(json), -1, take_answer, w);
+    if (!w->got) { /* a check pauses when it begins to serve a zone */
+        w->now += 1000;
+        bh_controld_wake(&w->core);
+    }
     assert_non_null(w->got);
     return json_is_true(json_object_get(w->got, "ok"));
 }
