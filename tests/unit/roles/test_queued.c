@@ -405,6 +405,43 @@ static void test_identity_refused(void **state)
     world_free(&w);
 }
 
+static void test_held_mail_goes_when_the_answer_changes(void **state)
+{
+    static const struct bh_query count_attempts = {"SELECT coalesce(max(attempts), 0) FROM recipient"};
+    struct world w;
+
+    (void)state;
+    world_new(&w, 1);
+    world_connect(&w, &w.senders[0], 100);
+    w.identity =
+        (struct bh_msg_identity_reply){.held = 1, .enhanced = BH_STR("4.7.1"), .reason = BH_STR("alignment is lost")};
+    for (uint32_t i = 0; i < 5; i++)
+        world_submit(&w, i, 700, 2);
+    world_advance(&w, 1000);
+    assert_int_equal(world_count(&w, &count_deferred), 10);
+    assert_int_equal(world_count(&w, &count_attempts), 0);
+    assert_int_equal(w.questions, 1);
+    for (int i = 0; i < 3; i++) { /* something else changed: one question, and nobody moves */
+        bh_queued_version(w.engine);
+        world_advance(&w, 1000);
+    }
+    assert_int_equal(w.questions, 4);
+    assert_int_equal(world_count(&w, &count_deferred), 10);
+    w.identity = (struct bh_msg_identity_reply){.allowed = 1};
+    bh_queued_version(w.engine);
+    world_advance(&w, 1000);
+    assert_int_equal(w.deliver_count, 10);
+    w.identity = (struct bh_msg_identity_reply){.held = 1, .reason = BH_STR("again")};
+    bh_queued_version(w.engine);
+    world_submit(&w, 50, 700, 2);
+    world_advance(&w, 1000);
+    w.identity = (struct bh_msg_identity_reply){.permanent = 1, .reason = BH_STR("suspended")};
+    bh_queued_version(w.engine);
+    world_advance(&w, 1000);
+    assert_int_equal(world_count(&w, &count_bounced), 2);
+    world_free(&w);
+}
+
 static void test_mail_to_ourselves_goes_to_the_steward(void **state)
 {
     static const struct bh_query count_finished = {"SELECT count(*) FROM event WHERE kind = 8"};
@@ -588,6 +625,7 @@ int main(void)
         cmocka_unit_test(test_identity_is_asked_once_and_kept),
         cmocka_unit_test(test_lost_question_is_asked_again),
         cmocka_unit_test(test_identity_refused),
+        cmocka_unit_test(test_held_mail_goes_when_the_answer_changes),
         cmocka_unit_test(test_mail_to_ourselves_goes_to_the_steward),
         cmocka_unit_test(test_full_disk_pauses_and_loses_nothing),
         cmocka_unit_test(test_commands),
