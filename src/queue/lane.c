@@ -1,12 +1,12 @@
-/* lane.c: whose turn it is: lanes between customers and sites. See queue.h.
+/* lane.c: whose turn it is: lanes between customers and tracks. See queue.h.
  *
- * A lane with something ready is ELIGIBLE, in its customer's rotation, or BLOCKED, in its site's line. A site lets as
- * many of its lanes be eligible as it has room for (window - taken); when it takes or frees room, lanes move one by
- * one, so that a completion costs the same with one customer or a thousand waiting for the same provider. */
+ * A lane with something ready is ELIGIBLE, in its customer's rotation and bound for a path with room, or BLOCKED, in
+ * its track's line. A path lets as many lanes be eligible as it has room for (window - taken); when it takes or frees
+ * room, lanes move one by one. A held lane is neither. */
 #include "internal.h"
 #include <stdlib.h>
 
-/* ---- making and forgetting ---- */
+/* ---- customers ---- */
 
 static struct bh_queue_customer *get_customer(struct bh_queue *queue, int64_t id)
 {
@@ -36,165 +36,197 @@ static void forget_customer(struct bh_queue *queue, struct bh_queue_customer *cu
     free(customer);
 }
 
-static void free_site(struct bh_queue *queue, struct bh_site *site)
-{
-    bh_heap_remove(&queue->pauses, &site->pause);
-    bh_map_remove(&queue->sites, &site->by_route);
-    queue->counts.bytes -= sizeof(*site) + site->route_bytes;
-    free(site);
-}
-
-/* Sites without mail are remembered for a while: what was learned about them is still true. */
-static void idle_site(struct bh_queue *queue, struct bh_site *site)
-{
-    bh_list_push(&queue->idle_sites, &site->idle);
-    if (++queue->idle_site_count <= IDLE_SITES_MAX)
-        return;
-    site = BH_CONTAINER_OF(bh_list_take(&queue->idle_sites), struct bh_site, idle);
-    queue->idle_site_count--;
-    free_site(queue, site);
-}
-
-static void wake_site(struct bh_queue *queue, struct bh_site *site)
-{
-    if (bh_list_empty(&site->idle))
-        return;
-    bh_list_remove(&site->idle);
-    queue->idle_site_count--;
-}
-
-static struct bh_site *get_site(struct bh_queue *queue, bh_str route)
-{
-    struct bh_map_node *node = bh_map_get(&queue->sites, route);
-    struct bh_site *site;
-
-    if (node)
-        return BH_CONTAINER_OF(node, struct bh_site, by_route);
-    site = calloc(1, sizeof(*site) + route.n);
-    if (!site)
-        return NULL;
-    if (route.n)
-        memcpy(site->route, route.p, route.n);
-    site->route_bytes = route.n;
-    site->window = queue->options.window_start;
-    bh_list_init(&site->lanes);
-    bh_list_init(&site->blocked);
-    bh_list_init(&site->idle);
-    if (bh_map_add(&queue->sites, bh_str_of(site->route, route.n), &site->by_route)) {
-        free(site);
-        return NULL;
-    }
-    queue->counts.bytes += sizeof(*site) + route.n;
-    return site;
-}
-
-static struct bh_lane *new_lane(struct bh_queue *queue, struct bh_queue_customer *customer, struct bh_site *site)
-{
-    struct bh_lane *lane = calloc(1, sizeof(*lane));
-
-    if (!lane)
-        return NULL;
-    lane->key = (struct lane_key){customer, site};
-    lane->customer = customer;
-    lane->site = site;
-    if (bh_map_add(&queue->lanes, bh_str_of((const char *)&lane->key, sizeof(lane->key)), &lane->by_key)) {
-        free(lane);
-        return NULL;
-    }
-    bh_list_init(&lane->ready);
-    bh_list_init(&lane->turn);
-    bh_list_push(&site->lanes, &lane->of_site);
-    wake_site(queue, site);
-    customer->lane_count++;
-    return lane;
-}
-
-struct bh_lane *bh_lane_get(struct bh_queue *queue, int64_t customer_id, bh_str route)
-{
-    struct bh_queue_customer *customer = get_customer(queue, customer_id);
-    struct bh_site *site = customer ? get_site(queue, route) : NULL;
-    struct bh_lane *lane = NULL;
-
-    if (site) {
-        struct lane_key key = {customer, site};
-        struct bh_map_node *node = bh_map_get(&queue->lanes, bh_str_of((const char *)&key, sizeof(key)));
-
-        lane = node ? BH_CONTAINER_OF(node, struct bh_lane, by_key) : new_lane(queue, customer, site);
-    }
-    if (lane)
-        return lane;
-    if (customer)
-        forget_customer(queue, customer);
-    if (site && bh_list_empty(&site->lanes) && bh_list_empty(&site->idle))
-        free_site(queue, site);
-    return NULL;
-}
-
-/* ---- turns ---- */
-
 static int64_t turn_key(const struct bh_queue *queue, const struct bh_queue_customer *customer)
 {
     return (int64_t)((uint64_t)customer->taken << 40 | (queue->turn & 0xffffffffff));
 }
 
-static bool site_has_room(const struct bh_site *site)
+/* ---- making and forgetting ---- */
+
+struct parties {
+    struct bh_queue_customer *customer;
+    struct sending_domain *domain;
+    struct route *route;
+};
+
+static bh_str make_key(char *key, const struct bh_queue_entry *entry, const struct route *route)
 {
-    return !site->paused && site->taken + site->eligible < site->window;
+    memcpy(key, &entry->customer, sizeof(int64_t));
+    memcpy(key + sizeof(int64_t), &entry->domain, sizeof(uint64_t));
+    memcpy(key + sizeof(int64_t) + sizeof(uint64_t), &route, sizeof(void *));
+    if (entry->campaign.n)
+        memcpy(key + LANE_KEY_CAMPAIGN, entry->campaign.p, entry->campaign.n);
+    return bh_str_of(key, LANE_KEY_CAMPAIGN + entry->campaign.n);
 }
 
-static void leave_turn(struct bh_queue *queue, struct bh_lane *lane)
+static bool ask_held(const struct bh_queue *queue, const struct bh_lane *lane)
 {
-    if (lane->state == LANE_ELIGIBLE)
-        lane->site->eligible--;
+    const struct bh_queue_knowledge *k = &queue->options.knowledge;
+
+    return k->is_held && k->is_held(k->ctx, lane->customer->id,
+                                    bh_str_of(lane->key + LANE_KEY_CAMPAIGN, lane->key_bytes - LANE_KEY_CAMPAIGN),
+                                    bh_str_of(lane->route->name, lane->route->name_bytes));
+}
+
+static void wake_parties(struct bh_queue *queue, const struct parties *p)
+{
+    if (!bh_list_empty(&p->route->idle)) {
+        bh_list_remove(&p->route->idle);
+        queue->idle_route_count--;
+    }
+    if (!bh_list_empty(&p->domain->idle)) {
+        bh_list_remove(&p->domain->idle);
+        queue->idle_domain_count--;
+    }
+    p->customer->lane_count++;
+}
+
+static struct bh_lane *new_lane(struct bh_queue *queue, const struct parties *p, bh_str key)
+{
+    struct track *track = bh_track_get(queue, p->domain->egress, p->route->site);
+    struct bh_lane *lane = track ? calloc(1, sizeof(*lane) + key.n) : NULL;
+
+    if (lane) {
+        memcpy(lane->key, key.p, key.n);
+        lane->key_bytes = key.n;
+        if (bh_map_add(&queue->lanes, bh_str_of(lane->key, key.n), &lane->by_key)) {
+            free(lane);
+            lane = NULL;
+        }
+    }
+    if (!lane) {
+        if (track)
+            bh_track_drop(queue, track);
+        return NULL;
+    }
+    lane->customer = p->customer;
+    lane->domain = p->domain;
+    lane->route = p->route;
+    lane->track = track;
+    bh_list_init(&lane->ready);
+    bh_list_init(&lane->turn);
+    bh_list_push(&p->route->lanes, &lane->of_route);
+    bh_list_push(&p->domain->lanes, &lane->of_domain);
+    wake_parties(queue, p);
+    lane->held = ask_held(queue, lane);
+    queue->counts.bytes += sizeof(*lane) + key.n;
+    return lane;
+}
+
+static void part(struct bh_queue *queue, const struct parties *p)
+{
+    if (p->customer)
+        forget_customer(queue, p->customer);
+    if (p->domain && bh_list_empty(&p->domain->lanes) && bh_list_empty(&p->domain->idle))
+        bh_domain_idle(queue, p->domain);
+    if (p->route && bh_list_empty(&p->route->lanes) && bh_list_empty(&p->route->idle))
+        bh_route_idle(queue, p->route);
+}
+
+struct bh_lane *bh_lane_get(struct bh_queue *queue, const struct bh_queue_entry *entry)
+{
+    char buffer[LANE_KEY_CAMPAIGN + BH_QUEUE_CAMPAIGN_MAX];
+    struct parties p = {.customer = get_customer(queue, entry->customer),
+                        .domain = bh_domain_get(queue, entry->domain),
+                        .route = bh_route_get(queue, entry->route)};
+    struct bh_map_node *node;
+    struct bh_lane *lane = NULL;
+
+    if (p.customer && p.domain && p.route) {
+        bh_str key = make_key(buffer, entry, p.route);
+
+        node = bh_map_get(&queue->lanes, key);
+        lane = node ? BH_CONTAINER_OF(node, struct bh_lane, by_key) : new_lane(queue, &p, key);
+    }
+    if (!lane)
+        part(queue, &p);
+    return lane;
+}
+
+void bh_lane_release(struct bh_queue *queue, struct bh_lane *lane)
+{
+    struct parties p = {lane->customer, lane->domain, lane->route};
+
+    bh_lane_leave(queue, lane);
+    bh_list_remove(&lane->of_route);
+    bh_list_remove(&lane->of_domain);
+    bh_map_remove(&queue->lanes, &lane->by_key);
+    bh_track_drop(queue, lane->track);
+    queue->counts.bytes -= sizeof(*lane) + lane->key_bytes;
+    free(lane);
+    p.customer->lane_count--;
+    part(queue, &p);
+}
+
+/* ---- turns ---- */
+
+static void out_of_rotation(struct bh_queue *queue, struct bh_lane *lane)
+{
+    lane->path->eligible--;
+    lane->path = NULL;
     bh_list_remove(&lane->turn);
-    if (lane->state == LANE_ELIGIBLE && bh_list_empty(&lane->customer->rotation))
+    if (bh_list_empty(&lane->customer->rotation))
         bh_heap_remove(&queue->customers_ready, &lane->customer->turn);
     lane->state = LANE_IDLE;
 }
 
-static void block(struct bh_lane *lane)
+void bh_lane_leave(struct bh_queue *queue, struct bh_lane *lane)
 {
-    bh_list_push(&lane->site->blocked, &lane->turn);
-    lane->state = LANE_BLOCKED;
+    struct bh_path *path = lane->path;
+
+    switch (lane->state) {
+    case LANE_IDLE:
+        break;
+    case LANE_ELIGIBLE:
+        out_of_rotation(queue, lane);
+        bh_path_serve(queue, path); /* what was kept for it */
+        break;
+    case LANE_BLOCKED:
+        bh_list_remove(&lane->turn);
+        lane->state = LANE_IDLE;
+        if (bh_list_empty(&lane->track->blocked))
+            bh_track_content(lane->track);
+        break;
+    }
 }
 
-static bool make_eligible(struct bh_queue *queue, struct bh_lane *lane)
+static void block(struct bh_queue *queue, struct bh_lane *lane)
+{
+    bh_list_push(&lane->track->blocked, &lane->turn);
+    lane->state = LANE_BLOCKED;
+    bh_track_wants(queue, lane->track);
+}
+
+bool bh_lane_admit(struct bh_queue *queue, struct bh_lane *lane, struct bh_path *path)
 {
     struct bh_queue_customer *customer = lane->customer;
 
     if (!customer->turn.place &&
         bh_heap_add(&queue->customers_ready, &customer->turn, turn_key(queue, customer)) != BH_OK)
         return false;
+    bh_list_remove(&lane->turn);
     bh_list_push(&customer->rotation, &lane->turn);
-    lane->site->eligible++;
+    path->eligible++;
+    lane->path = path;
     lane->state = LANE_ELIGIBLE;
     return true;
 }
 
-static void unblock(struct bh_queue *queue, struct bh_site *site)
-{
-    while (site_has_room(site) && !bh_list_empty(&site->blocked)) {
-        struct bh_lane *lane = BH_LIST_HEAD(&site->blocked, struct bh_lane, turn);
-
-        bh_list_remove(&lane->turn);
-        if (make_eligible(queue, lane))
-            continue;
-        bh_list_push_front(&site->blocked, &lane->turn); /* out of memory: at the next chance */
-        break;
-    }
-}
-
 void bh_lane_place(struct bh_queue *queue, struct bh_lane *lane)
 {
-    struct bh_site *site = lane->site;
+    if (bh_list_empty(&lane->ready) || lane->held)
+        bh_lane_leave(queue, lane);
+    else if (lane->state == LANE_IDLE)
+        block(queue, lane);
+}
 
-    if (bh_list_empty(&lane->ready)) {
-        if (lane->state != LANE_IDLE)
-            leave_turn(queue, lane);
-        unblock(queue, site);
-    } else if (lane->state == LANE_IDLE) {
-        block(lane);
-        unblock(queue, site);
+void bh_queue_holds_changed(struct bh_queue *queue)
+{
+    for (struct bh_map_node *node = NULL; (node = bh_map_next(&queue->lanes, node));) {
+        struct bh_lane *lane = BH_CONTAINER_OF(node, struct bh_lane, by_key);
+
+        lane->held = ask_held(queue, lane);
+        bh_lane_place(queue, lane);
     }
 }
 
@@ -214,147 +246,59 @@ struct bh_lane *bh_lane_next(struct bh_queue *queue, size_t slots)
 
         if (is_over_share(queue, customer, slots))
             return NULL;
-        if (!lane->site->paused && lane->site->taken < lane->site->window)
+        if (lane->path->state == BH_PATH_OPEN && lane->path->taken < lane->path->window)
             return lane;
-        leave_turn(queue, lane); /* its site shrank or was paused meanwhile */
-        block(lane);
+        out_of_rotation(queue, lane); /* its path shrank or was closed meanwhile */
+        block(queue, lane);
     }
     return NULL;
 }
 
-void bh_lane_took(struct bh_queue *queue, struct bh_lane *lane)
+void bh_lane_took(struct bh_queue *queue, struct bh_lane *lane, struct bh_path *path)
 {
     struct bh_queue_customer *customer = lane->customer;
 
-    lane->site->taken++;
+    path->taken++;
+    path->site->taken++;
     customer->taken++;
     queue->turn++;
+    bh_path_charge(queue, path);
     if (lane->state == LANE_ELIGIBLE) {
-        leave_turn(queue, lane);
-        if (!bh_list_empty(&lane->ready))
-            block(lane);
+        struct bh_path *kept = lane->path;
+
+        out_of_rotation(queue, lane);
+        if (!bh_list_empty(&lane->ready) && !lane->held)
+            block(queue, lane);
+        bh_path_serve(queue, kept);
     }
-    bh_lane_place(queue, lane);
-    unblock(queue, lane->site);
     if (customer->turn.place)
         bh_heap_change(&queue->customers_ready, &customer->turn, turn_key(queue, customer));
 }
 
-void bh_lane_gave(struct bh_queue *queue, struct bh_lane *lane)
+void bh_lane_gave(struct bh_queue *queue, struct bh_lane *lane, struct bh_path *path)
 {
     struct bh_queue_customer *customer = lane->customer;
+    struct bh_site *site = path->site;
 
-    lane->site->taken--;
+    path->taken--;
     customer->taken--;
     if (customer->turn.place)
         bh_heap_change(&queue->customers_ready, &customer->turn, turn_key(queue, customer));
-    unblock(queue, lane->site);
+    bh_path_serve(queue, path);
+    site->taken--;
+    bh_site_forget(queue, site);
 }
 
-/* ---- sites ---- */
-
-static void sweep_expired(struct bh_queue *queue, struct bh_site *site, bh_time_ms now)
+void bh_lanes_free(struct bh_queue *queue)
 {
-    BH_LIST_EACH (of_site, &site->lanes) {
-        struct bh_lane *lane = BH_CONTAINER_OF(of_site, struct bh_lane, of_site);
-
-        BH_LIST_EACH (node, &lane->ready) {
-            struct bh_queue_item *item = BH_CONTAINER_OF(node, struct bh_queue_item, at.node);
-
-            if (bh_queue_expires_at(item) > now)
-                continue;
-            bh_list_remove(node);
-            bh_list_push(&queue->expired, node);
-            item->state = BH_QUEUE_EXPIRED;
-            queue->counts.ready--;
-            queue->counts.expired++;
-        }
-        bh_lane_place(queue, lane);
+    for (struct bh_map_node *node = bh_map_next(&queue->lanes, NULL), *next; node; node = next) {
+        next = bh_map_next(&queue->lanes, node);
+        free(BH_CONTAINER_OF(node, struct bh_lane, by_key));
     }
-}
-
-static void pause_site(struct bh_queue *queue, struct bh_site *site, bh_time_ms now)
-{
-    int64_t first = (int64_t)queue->options.pause_first_s * 1000, most = (int64_t)queue->options.pause_max_s * 1000;
-    int64_t pause = site->pause_ms ? site->pause_ms * 2 : first;
-
-    if (pause > most)
-        pause = most;
-    site->pause_ms = pause;
-    pause += (int64_t)bh_random_below(queue->options.random, (uint64_t)(pause / 8 + 1));
-    if (bh_heap_add(&queue->pauses, &site->pause, now + pause) != BH_OK)
-        return; /* out of memory: goes on with a window of one */
-    site->paused = true;
-    queue->counts.paused_sites++;
-    sweep_expired(queue, site, now);
-}
-
-void bh_queue_learn(struct bh_queue *queue, struct bh_queue_item *item, enum bh_site_outcome outcome, bh_time_ms now)
-{
-    struct bh_site *site = item->lane->site;
-
-    switch (outcome) {
-    case BH_SITE_WORKS:
-        site->failures = 0;
-        site->pause_ms = 0;
-        if (site->window < queue->options.window_max)
-            site->window++;
-        unblock(queue, site);
-        break;
-    case BH_SITE_FAILS:
-        site->failures++;
-        site->window = site->window > 1 ? site->window / 2 : 1;
-        if (!site->paused && site->failures >= queue->options.failures_max)
-            pause_site(queue, site, now);
-        break;
-    case BH_SITE_NEUTRAL:
-        break;
+    for (struct bh_map_node *node = bh_map_next(&queue->customers, NULL), *next; node; node = next) {
+        next = bh_map_next(&queue->customers, node);
+        free(BH_CONTAINER_OF(node, struct bh_queue_customer, by_id));
     }
-}
-
-void bh_sites_advance(struct bh_queue *queue, bh_time_ms now)
-{
-    struct bh_heap_node *node;
-
-    while ((node = bh_heap_first(&queue->pauses)) && node->key <= now) {
-        struct bh_site *site = BH_CONTAINER_OF(node, struct bh_site, pause);
-
-        bh_heap_remove(&queue->pauses, node);
-        site->paused = false;
-        site->window = 1; /* one scout first */
-        queue->counts.paused_sites--;
-        unblock(queue, site);
-    }
-}
-
-void bh_lane_release(struct bh_queue *queue, struct bh_lane *lane)
-{
-    struct bh_queue_customer *customer = lane->customer;
-    struct bh_site *site = lane->site;
-
-    leave_turn(queue, lane);
-    bh_list_remove(&lane->of_site);
-    bh_map_remove(&queue->lanes, &lane->by_key);
-    free(lane);
-    customer->lane_count--;
-    forget_customer(queue, customer);
-    unblock(queue, site);
-    if (bh_list_empty(&site->lanes))
-        idle_site(queue, site);
-}
-
-static void free_nodes(struct bh_map *map, size_t offset)
-{
-    for (struct bh_map_node *node = bh_map_next(map, NULL), *next; node; node = next) {
-        next = bh_map_next(map, node);
-        free((char *)node - offset);
-    }
-    bh_map_free(map);
-}
-
-void bh_sites_free(struct bh_queue *queue)
-{
-    free_nodes(&queue->lanes, offsetof(struct bh_lane, by_key));
-    free_nodes(&queue->sites, offsetof(struct bh_site, by_route));
-    free_nodes(&queue->customers, offsetof(struct bh_queue_customer, by_id));
+    bh_map_free(&queue->lanes);
+    bh_map_free(&queue->customers);
 }
