@@ -39,7 +39,7 @@ enum {
     BH_QUEUE_SOURCES_MAX = 64,  /* of one sending domain */
     BH_QUEUE_SOURCE_MAX = 400,  /* bytes of a source's name */
     BH_QUEUE_SOLE = 1,          /* flag: the message has no other recipient */
-    BH_QUEUE_HOLD = 2           /* flag: held, now or when whoever has it gives it back; other bits are the caller's */
+    BH_QUEUE_HOLD = 128         /* flag: held, now or when whoever has it gives it back; other bits are the caller's */
 };
 
 enum bh_queue_state {
