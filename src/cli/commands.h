@@ -15,6 +15,7 @@
     X("Customers", "customer", bh_cli_customer, "customers: add, show, contacts, what they were told")                                           \
     X("Customers", "domain", bh_cli_domain, "sending domains: add, records, check, show")                              \
     X("Customers", "credential", bh_cli_credential, "logins for SMTP submission")                                      \
+    X("Customers", "change", bh_cli_change, "planned changes that wait for customers to edit records")                  \
     X("Mail", "send", bh_cli_send, "submit a message from a file or standard input")                                   \
     X("Mail", "queue", bh_cli_queue, "what waits: list, show, retry, drop")                                            \
     X("Mail", "message", bh_cli_message, "a message's life")                                                           \

@@ -22,9 +22,13 @@ struct bh_seen {
     size_t count;
     unsigned servers;  /* authoritative servers asked */
     unsigned agreeing; /* of those, how many gave this answer */
+    uint32_t ttl_s;    /* the longest that any of them gave */
     bh_str zone;       /* apex of the zone whose servers were asked; empty = not known */
     bh_str why;        /* for people, when nothing is known */
 };
+
+/* The answer to a question, or NULL. */
+const struct bh_seen *bh_check_seen(const struct bh_seen *seen, size_t count, bh_str name, uint16_t type, bool direct);
 
 enum bh_record_status { BH_RECORD_UNKNOWN, BH_RECORD_MISSING, BH_RECORD_WRONG, BH_RECORD_OK };
 const char *bh_record_status_name(enum bh_record_status status); /* "verified" for OK, as the API has it: see .c */

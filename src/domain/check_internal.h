@@ -14,7 +14,6 @@ struct bh_check_context {
     const struct bh_record_list *records;
 };
 
-const struct bh_seen *bh_check_seen(const struct bh_seen *seen, size_t count, bh_str name, uint16_t type, bool direct);
 /* The name that a receiver looks up; empty where that mechanism cannot align; p == NULL without memory. */
 bh_str bh_check_proof_name(struct bh_arena *arena, const struct bh_platform *platform,
                            const struct bh_domain_view *view, int proof);

@@ -132,6 +132,33 @@ static const struct bh_schema_step steps[] = {
      " passed INTEGER NOT NULL,"
      " detail TEXT NOT NULL) STRICT;"
      "CREATE INDEX canary_domain ON canary(domain, sent_at);"},
+    {"planned changes", "CREATE TABLE planned_change("
+                        " id INTEGER PRIMARY KEY AUTOINCREMENT,"
+                        " kind INTEGER NOT NULL,"
+                        " state INTEGER NOT NULL,"
+                        " title TEXT NOT NULL,"
+                        " ref TEXT NOT NULL," /* the creator's name for what changes */
+                        " created_at INTEGER NOT NULL,"
+                        " closed_at INTEGER NOT NULL) STRICT;" /* 0: open */
+                        "CREATE INDEX planned_change_open ON planned_change(kind, ref) WHERE state = 0;"
+                        "CREATE TABLE planned_change_item("
+                        " change INTEGER NOT NULL REFERENCES planned_change(id),"
+                        " domain INTEGER NOT NULL REFERENCES domain(id),"
+                        " type INTEGER NOT NULL,"
+                        " match INTEGER NOT NULL," /* enum bh_match */
+                        " name TEXT NOT NULL,"
+                        " old_value TEXT NOT NULL,"
+                        " new_value TEXT NOT NULL,"
+                        " want TEXT NOT NULL,"
+                        " ttl_s INTEGER NOT NULL,"
+                        " told_at INTEGER NOT NULL,"
+                        " remind_at INTEGER NOT NULL,"
+                        " reminders INTEGER NOT NULL,"
+                        " acted_at INTEGER NOT NULL,"     /* 0: not yet */
+                        " effective_at INTEGER NOT NULL," /* 0: not yet */
+                        " PRIMARY KEY(change, domain, type, name)) STRICT, WITHOUT ROWID;"
+                        "CREATE INDEX planned_change_item_domain ON planned_change_item(domain);"
+                        "CREATE INDEX planned_change_item_due ON planned_change_item(remind_at) WHERE acted_at = 0;"},
 };
 
 const struct bh_schema bh_control_schema = {"control", 0x62684331, steps, sizeof(steps) / sizeof(steps[0])};

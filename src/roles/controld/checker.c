@@ -5,6 +5,7 @@
  * The steward asks the questions; domain/check.h knows which, and what the answers mean. One check per domain runs at
  * a time; who asks for the same one joins it. A domain whose name several customers claim by delegation is served with
  * the zone of the one whose records stand at the parent: the parent's name servers tell, since they carry the token. */
+#include "change.h"
 #include "core.h"
 #include "domain/check.h"
 #include "notice.h"
@@ -34,10 +35,11 @@ struct check {
     unsigned round;
     struct bh_seen *seen;
     size_t seen_count;
-    size_t pending;       /* questions on their way */
-    bool asking;          /* inside the loop that asks: answers may come at once */
-    bool claimed;         /* its zone is served from now on … */
-    bh_time_ms resume_at; /* … and round 1 waits until then; 0: it does not */
+    struct bh_change_watch watch; /* records that a planned change waits for */
+    size_t pending;               /* questions on their way */
+    bool asking;                  /* inside the loop that asks: answers may come at once */
+    bool claimed;                 /* its zone is served from now on … */
+    bh_time_ms resume_at;         /* … and round 1 waits until then; 0: it does not */
     struct waiter waiters[WAITERS_MAX];
     size_t waiter_count;
 };
@@ -119,6 +121,8 @@ static bh_err merge(struct bh_arena *arena, bh_str views, struct bh_seen *seen)
         if (take_rdatas(arena, view.rdatas, &one))
             return BH_E_SYNTAX;
         seen->servers++;
+        if (view.ttl_s > seen->ttl_s)
+            seen->ttl_s = view.ttl_s;
         if (seen->servers > 1 && same_answer(seen, &one)) {
             seen->agreeing++;
         } else if (seen->servers == 1 || worth(one.status) > worth(seen->status)) {
@@ -180,6 +184,12 @@ static void ask(struct check *check, const struct bh_check_question *wanted)
     }
 }
 
+static void ask_once(struct check *check, bh_str name, uint16_t type)
+{
+    if (!bh_check_seen(check->seen, check->seen_count, name, type, true))
+        ask(check, &(struct bh_check_question){name, type, true});
+}
+
 static bh_err ask_round(struct check *check)
 {
     struct bh_check_question *questions;
@@ -192,6 +202,8 @@ static bh_err ask_round(struct check *check)
     check->asking = true;
     for (size_t i = 0; i < count; i++)
         ask(check, &questions[i]);
+    for (size_t i = 0; check->round == 0 && i < check->watch.count; i++)
+        ask_once(check, check->watch.rows[i].item.name, check->watch.rows[i].item.type);
     check->asking = false;
     return BH_OK;
 }
@@ -226,6 +238,8 @@ static bh_err write_outcome(struct check *check, const struct bh_check_result *r
         err = bh_from_domain_replace(store, check->domain, check->view.domain.name, outcome->zone_apex);
     if (!err && !some_policy_unknown)
         err = store_policies(check, result);
+    if (!err)
+        err = bh_change_watch_look(check->core, check->arena, &check->watch, check->seen, check->seen_count);
     if (err) {
         bh_store_rollback(store);
         return err;
@@ -266,6 +280,7 @@ static bh_err conclude(struct check *check)
     if (err)
         return err;
     outcome.check_at = now + bh_check_again_in(&standing, &core->check_policy, (unsigned)outcome.tries, false, spread);
+    outcome.check_at = bh_change_watch_again(&check->watch, now, outcome.check_at, spread);
     outcome.tries = standing.state == domain->state ? outcome.tries + 1 : 0;
     outcome.report = bh_report_of_check(check->arena, &check->view, &result);
     err =
@@ -394,6 +409,8 @@ static bh_err new_check(struct bh_controld *core, int64_t domain, struct check *
         check->seen = bh_arena_array(check->arena, SEEN_MAX, sizeof(*check->seen));
     if (check->seen)
         err = bh_controld_view(core, check->arena, domain, false, &check->view);
+    if (!err)
+        err = bh_change_watch_load(core, check->arena, domain, &check->watch);
     if (err) {
         bh_arena_free(check->arena);
         free(check);
@@ -464,6 +481,7 @@ void bh_controld_wake(struct bh_controld *core)
     bh_err err = room ? bh_domain_list_due(core->store, now, (int64_t)room, add_due, &due) : BH_OK;
 
     core->notices_wait = false;
+    bh_change_work(core);
     bh_notice_flush(core);
     for (size_t i = 0; !err && i < due.count; i++)
         if (!find_check(core, due.ids[i]))

@@ -1,5 +1,6 @@
 /* core.c: see core.h. */
 #include "core.h"
+#include "change.h"
 #include "notice.h"
 
 enum { PLATFORM_ARENA_BYTES = 1 << 20, HOUR_MS = 3600 * 1000 };
@@ -53,6 +54,8 @@ void bh_controld_changed(struct bh_controld *core)
 
 void bh_controld_settle(struct bh_controld *core)
 {
+    if (core->changes_moved)
+        bh_change_work(core);
     bh_publish_settle(core);
     bh_notice_flush(core);
     core->out->version(core->out_ctx, core->version);

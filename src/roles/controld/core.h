@@ -13,11 +13,16 @@
 #include "domain/check.h"
 #include "domain/zones.h"
 #include "roles/messages.h"
+#include "store/change.h"
 #include "store/control.h"
 #include <behalf/psl.h>
 #include <jansson.h>
 
 struct bh_controld;
+
+/* What follows a planned change that is closed, acted or forced; runs inside the transaction that closes it, so it may
+ * not begin or commit. An error undoes the closing, which is tried again later. See change.h. */
+typedef bh_err bh_change_done(struct bh_controld *core, const struct bh_change *change);
 
 /* What keyd is asked to make or to take over. */
 struct bh_key_order {
@@ -73,6 +78,9 @@ struct bh_controld {
     struct bh_list checks; /* running (checker.c) */
     size_t check_count;
     bool making_keys; /* platform_keys.c is at it */
+
+    bh_change_done *change_done[BH_CHANGE_KINDS]; /* see change.h; set before bh_controld_start or by it */
+    bool changes_moved;                           /* bh_change_work has something to look at */
 
     const bh_str *contacts; /* the operator's, of the configuration */
     size_t contact_count;
