@@ -105,6 +105,7 @@ bool bh_change_seen(struct bh_arena *arena, const struct bh_change_item *item, b
         return shows_key(arena, item, seen);
     case BH_MATCH_EXACT:
     case BH_MATCH_DMARC:
+    case BH_MATCH_RUA:
     default:
         return shows_value(arena, item, seen);
     }
