@@ -1,14 +1,29 @@
 /* platform.c: see platform.h. */
 #include "platform.h"
+#include "networks.h"
+
+static void add_addresses(const struct bh_platform *platform, struct bh_buf *out)
+{
+    for (size_t i = 0; i < platform->egress_count; i++) {
+        struct bh_network network;
+
+        bh_buf_char(out, ' ');
+        if (bh_network_parse(platform->egress[i], &network) == BH_OK)
+            bh_network_print_term(out, &network);
+    }
+}
 
 void bh_platform_spf(const struct bh_platform *platform, struct bh_buf *out)
 {
-    bh_buf_add(out, BH_STR("v=spf1"));
-    for (size_t i = 0; i < platform->egress_count; i++) {
-        bh_str address = platform->egress[i];
-        bool is_v6 = bh_str_find(address, ':') < address.n;
+    size_t from = out->n;
 
-        bh_buf_printf(out, " %s:%.*s", is_v6 ? "ip6" : "ip4", BH_FMT(address));
+    bh_buf_add(out, BH_STR("v=spf1"));
+    add_addresses(platform, out);
+    if (out->n - from + 5 > BH_SPF_TEXT_MAX && platform->spf_include_count) {
+        bh_buf_truncate(out, from);
+        bh_buf_add(out, BH_STR("v=spf1"));
+        for (size_t i = 0; i < platform->spf_include_count; i++)
+            bh_buf_printf(out, " include:%.*s", BH_FMT(platform->spf_includes[i]));
     }
     bh_buf_add(out, BH_STR(" ~all"));
 }

@@ -64,20 +64,34 @@ static bool is_our_host(const struct bh_platform *platform, bh_str host)
     return bh_str_is_at_or_below(host, platform->domain) && !bh_str_eq_ci(host, platform->domain);
 }
 
+/* Receivers check the HELO name for the null sender (RFC 7208 2.4). The inbound host may have addresses of its own,
+ * from which nothing leaves, so it lists those that send. */
+static void add_helo(struct bh_zone *zone, const struct bh_platform *platform, const struct bh_platform_host *host)
+{
+    struct bh_platform only = {
+        .egress = host->addresses, .egress_count = host->address_count, .ttl_s = platform->ttl_s};
+
+    if (!is_our_host(platform, host->name))
+        return;
+    for (size_t i = 0; i < host->address_count; i++)
+        bh_zone_add_address(zone, host->name, platform->ttl_s, host->addresses[i]);
+    if (bh_str_eq_ci(host->name, platform->inbound_host))
+        bh_zone_add_spf(zone, &only, host->name);
+    else
+        bh_zone_add_txt(zone, host->name, platform->ttl_s, BH_STR("v=spf1 a -all"));
+}
+
 static void add_hosts(struct bh_zone *zone, const struct bh_platform *platform)
 {
+    struct bh_platform_host only = {platform->helo, platform->egress, platform->egress_count};
+
     if (is_our_host(platform, platform->inbound_host))
         for (size_t i = 0; i < platform->inbound_address_count; i++)
             bh_zone_add_address(zone, platform->inbound_host, 3600, platform->inbound_addresses[i]);
-    if (!is_our_host(platform, platform->helo))
-        return;
-    for (size_t i = 0; i < platform->egress_count; i++)
-        bh_zone_add_address(zone, platform->helo, 3600, platform->egress[i]);
-    if (!bh_str_eq_ci(platform->helo,
-                      platform->inbound_host)) /* receivers check it for the null sender: RFC 7208 2.4 */
-        bh_zone_add_txt(zone, platform->helo, 3600, BH_STR("v=spf1 a -all"));
-    else
-        bh_zone_add_spf(zone, platform, platform->helo);
+    if (!platform->host_count)
+        add_helo(zone, platform, &only);
+    for (size_t i = 0; i < platform->host_count; i++)
+        add_helo(zone, platform, &platform->hosts[i]);
 }
 
 bh_err bh_build_platform_zone(struct bh_arena *arena, const struct bh_platform *platform,
@@ -92,6 +106,8 @@ bh_err bh_build_platform_zone(struct bh_arena *arena, const struct bh_platform *
     bh_zone_add_bounce(&zone, platform, zone.apex);
     add_name_servers(&zone, platform);
     add_hosts(&zone, platform);
+    for (size_t i = 0; i < platform->text_count; i++)
+        bh_zone_add_txt(&zone, platform->texts[i].name, platform->ttl_s, platform->texts[i].text);
     if (ops && ops->targets)
         ops->targets(platform, own, (bh_str){"", 0}, &zone);
     for (size_t i = 0; i < child_count; i++)

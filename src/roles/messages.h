@@ -50,7 +50,7 @@ enum bh_delivery_verdict { BH_DELIVERED = 1, BH_DEFERRED = 2, BH_BOUNCED = 3 };
 /* ---- records: parts of lists ---- */
 #define BH_RECORDS(X)                                                                                                  \
     X(recipient)                                                                                                       \
-    X(sealed_key) X(sign_item) X(signature) X(subkey) X(delivery_ref) X(zone_record) X(dns_rdata) X(dns_server_view) X(dns_zone_stats)
+    X(sealed_key) X(source) X(sign_item) X(signature) X(subkey) X(delivery_ref) X(zone_record) X(dns_rdata) X(dns_server_view) X(dns_zone_stats)
 
 #define BH_REC_recipient(F)                                                                                            \
     F(str, address) /* as given in RCPT TO, without <> */                                                              \
@@ -65,6 +65,15 @@ enum bh_delivery_verdict { BH_DELIVERED = 1, BH_DEFERRED = 2, BH_BOUNCED = 3 };
     F(str, domain) /* DKIM d= */                                                                                       \
     F(str, sealed) /* XChaCha20-Poly1305 box of the private key */                                                     \
     F(str, grant)  /* a bh_rec-independent blob: see keyd/grant.h; empty from controld, filled in by queued */
+
+/* Where a domain's mail may leave from now: SPF at all its names lists these addresses, and every authoritative server
+ * answers so. Both addresses belong to one HELO name; one of the two may be empty. */
+#define BH_REC_source(F)                                                                                               \
+    F(str, address4)                                                                                                   \
+    F(str, address6)                                                                                                   \
+    F(str, helo)                                                                                                       \
+    F(u32, weight) /* share of the pool's mail; at least 1 */                                                          \
+    F(str, pool)
 
 #define BH_REC_sign_item(F)                                                                                            \
     F(u32, item) /* the requester's number, echoed */                                                                  \
@@ -290,6 +299,7 @@ enum bh_delivery_verdict { BH_DELIVERED = 1, BH_DEFERRED = 2, BH_BOUNCED = 3 };
     F(str, bounce_domain) /* domain of MAIL FROM */                                                                    \
     F(str, helo)          /* empty = the operator's */                                                                 \
     F(str, keys)          /* list of sealed_key without grants; every one signs */                                     \
+    F(str, sources)       /* list of source; never empty when allowed */                                               \
     F(str, enhanced)                                                                                                   \
     F(str, reason)
 

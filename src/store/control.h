@@ -7,6 +7,7 @@
 #define BH_STORE_CONTROL_H
 
 #include "domain/domain.h"
+#include "domain/egress.h"
 #include "store.h"
 
 extern const struct bh_schema bh_control_schema;
@@ -163,6 +164,34 @@ BH_MUST bh_err bh_key_set_state(struct bh_store *store, int64_t key, enum bh_key
 /* All of a domain by id, at most BH_KEYS_PER_DOMAIN, in the arena. */
 BH_MUST bh_err bh_key_list(struct bh_store *store, struct bh_arena *arena, int64_t domain, bool with_sealed,
                            struct bh_key **ret_keys, size_t *ret_count);
+
+/* ---- egress addresses, pools (egress.c) ---- */
+
+BH_MUST bh_err bh_pool_insert(struct bh_store *store, bh_str name, bh_time_ms now, int64_t *ret_id);
+/* BH_E_INVALID while an address or a user of the pool is there. */
+BH_MUST bh_err bh_pool_delete(struct bh_store *store, int64_t id);
+BH_MUST bh_err bh_pool_list(struct bh_store *store, void (*each)(void *ctx, const struct bh_egress_pool *pool),
+                            void *ctx);
+/* `address->id` is not read. BH_E_EXISTS: it is in a pool already. */
+BH_MUST bh_err bh_egress_insert(struct bh_store *store, const struct bh_egress_address *address, int64_t *ret_id);
+BH_MUST bh_err bh_egress_set_state(struct bh_store *store, int64_t id, enum bh_egress_state state, bh_time_ms now,
+                                   bh_time_ms last_used_at);
+BH_MUST bh_err bh_egress_set_terms(struct bh_store *store, int64_t id, bh_str helo, uint32_t weight);
+BH_MUST bh_err bh_egress_set_ptr(struct bh_store *store, int64_t id, bh_str problem, bh_time_ms now);
+/* All that are not withdrawn, by id; views are valid inside `each`. */
+BH_MUST bh_err bh_egress_list(struct bh_store *store, void (*each)(void *ctx, const struct bh_egress_address *address),
+                              void *ctx);
+BH_MUST bh_err bh_pool_use_set(struct bh_store *store, const struct bh_pool_use *use);
+BH_MUST bh_err bh_pool_use_delete(struct bh_store *store, enum bh_pool_user kind, int64_t id);
+/* The domain's own choice, else its customer's. BH_E_NOT_FOUND: the default pool. */
+BH_MUST bh_err bh_pool_use_of(struct bh_store *store, int64_t domain, int64_t customer, struct bh_pool_use *ret_use);
+BH_MUST bh_err bh_pool_use_list(struct bh_store *store, void (*each)(void *ctx, const struct bh_pool_use *use),
+                                void *ctx);
+/* What a customer's own SPF record passes; BH_E_NOT_FOUND: never looked at. */
+BH_MUST bh_err bh_domain_spf_set(struct bh_store *store, int64_t domain, bh_str passes, bh_time_ms now);
+BH_MUST bh_err bh_domain_spf_get(struct bh_store *store, struct bh_arena *arena, int64_t domain, bh_str *ret_passes);
+/* Ids and customers of live domains after `after`, by id. */
+BH_MUST bh_err bh_domain_page(struct bh_store *store, int64_t after, int64_t limit, bh_domain_each *each, void *ctx);
 
 /* ---- settings (setting.c) ---- */
 

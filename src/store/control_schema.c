@@ -159,6 +159,37 @@ static const struct bh_schema_step steps[] = {
                         " PRIMARY KEY(change, domain, type, name)) STRICT, WITHOUT ROWID;"
                         "CREATE INDEX planned_change_item_domain ON planned_change_item(domain);"
                         "CREATE INDEX planned_change_item_due ON planned_change_item(remind_at) WHERE acted_at = 0;"},
+    {"egress addresses, pools",
+     "CREATE TABLE egress_pool("
+     " id INTEGER PRIMARY KEY AUTOINCREMENT,"
+     " name TEXT NOT NULL UNIQUE,"
+     " created_at INTEGER NOT NULL) STRICT;"
+     "CREATE TABLE egress_address("
+     " id INTEGER PRIMARY KEY AUTOINCREMENT,"
+     " pool INTEGER NOT NULL REFERENCES egress_pool(id),"
+     " address TEXT NOT NULL,"
+     " helo TEXT NOT NULL,"
+     " weight INTEGER NOT NULL,"
+     " state INTEGER NOT NULL,"
+     " configured INTEGER NOT NULL," /* from the configuration's egress block */
+     " created_at INTEGER NOT NULL,"
+     " state_at INTEGER NOT NULL,"
+     " last_used_at INTEGER NOT NULL,"
+     " ptr_problem TEXT NOT NULL,"
+     " ptr_at INTEGER NOT NULL) STRICT;"
+     "CREATE UNIQUE INDEX egress_address_live ON egress_address(address) WHERE state < 5;"
+     "CREATE TABLE pool_use(" /* who does not send through the default pool */
+     " kind INTEGER NOT NULL,"
+     " id INTEGER NOT NULL,"
+     " pool INTEGER NOT NULL REFERENCES egress_pool(id),"
+     " earlier INTEGER NOT NULL,"
+     " state INTEGER NOT NULL,"
+     " state_at INTEGER NOT NULL,"
+     " PRIMARY KEY(kind, id)) STRICT, WITHOUT ROWID;"
+     "CREATE TABLE domain_spf(" /* what the owner's own SPF record passes of our addresses, where it decides */
+     " domain INTEGER PRIMARY KEY,"
+     " passes TEXT NOT NULL," /* addresses, separated by blanks */
+     " at INTEGER NOT NULL) STRICT;"},
 };
 
 const struct bh_schema bh_control_schema = {"control", 0x62684331, steps, sizeof(steps) / sizeof(steps[0])};

@@ -477,6 +477,7 @@ void bh_controld_wake(struct bh_controld *core)
 {
     struct due due = {.count = 0};
     bh_time_ms now = bh_controld_now(core), next = INT64_MAX, resume = resume_checks(core, now);
+    bh_time_ms egress = bh_egress_run(core);
     size_t room = core->check_count < RUNNING_MAX ? RUNNING_MAX - core->check_count : 0;
     bh_err err = room ? bh_domain_list_due(core->store, now, (int64_t)room, add_due, &due) : BH_OK;
 
@@ -491,6 +492,7 @@ void bh_controld_wake(struct bh_controld *core)
     if (err)
         core->out->log(core->out_ctx, BH_LOG_ERROR, "cannot find the domains to check",
                        bh_str_c(bh_store_error(core->store)));
+    next = egress < next ? egress : next;
     if (next - now > IDLE_MS)
         next = now + IDLE_MS;
     if (next - now < 1000) /* what could not be started now, or is due in a moment */

@@ -88,6 +88,7 @@ void bh_domain_zone(struct bh_command *command)
     struct bh_buf text = bh_buf_make(4 << 20);
     struct bh_domain domain;
     struct bh_domain_view view;
+    struct bh_platform platform;
     struct bh_zone zone;
     bh_err err;
 
@@ -101,7 +102,9 @@ void bh_domain_zone(struct bh_command *command)
     core->platform.serial = core->serial;
     err = bh_controld_view(core, command->arena, domain.id, false, &view);
     if (!err)
-        err = bh_build_delegated_zone(command->arena, &core->platform, &view, &zone);
+        err = bh_egress_platform(core, command->arena, domain.id, domain.customer_id, &platform);
+    if (!err)
+        err = bh_build_delegated_zone(command->arena, &platform, &view, &zone);
     if (!err)
         err = bh_serial_show(core, &zone);
     if (!err) {

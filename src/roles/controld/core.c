@@ -159,12 +159,15 @@ bh_err bh_controld_start(struct bh_controld *core)
     if (!err)
         err = make_platform(core, arena);
     bh_arena_free(arena);
+    if (!err)
+        err = bh_egress_start(core);
     return err;
 }
 
 void bh_controld_stop(struct bh_controld *core)
 {
     bh_check_free(core);
+    bh_egress_free(core);
     bh_publish_free(core);
     bh_serials_free(core);
 }

@@ -75,6 +75,7 @@ struct bh_controld {
     uint32_t serial;       /* the newest of all zones */
     struct bh_map serials; /* of each zone (serials.c) */
     struct bh_list dirty;  /* zones to build and push (publish.c) */
+    bool all_dirty;
     struct bh_list checks; /* running (checker.c) */
     size_t check_count;
     bool making_keys; /* platform_keys.c is at it */
@@ -87,6 +88,9 @@ struct bh_controld {
     bool notice_on_its_way; /* these three: notice.c */
     bool notices_flushing;
     bool notices_wait; /* queued could not be had: until the next wake */
+
+    int64_t egress_keep_ms;   /* from the last use of an address to its withdrawal from SPF; 0 = 5 days */
+    struct bh_egress *egress; /* egress.c */
 };
 
 /* Prepares the rest of a core whose first block of members is filled in: reads counters, makes the platform's own
@@ -125,6 +129,7 @@ void bh_controld_need_keys(struct bh_controld *core);
 /* publish.c: zones. */
 void bh_publish_domain(struct bh_controld *core, const struct bh_domain *domain); /* its zones are old */
 void bh_publish_platform(struct bh_controld *core);
+void bh_publish_everything(struct bh_controld *core);
 void bh_publish_removed(struct bh_controld *core, bh_str zone);
 /* Builds and pushes what is old. */
 void bh_publish_settle(struct bh_controld *core);
@@ -149,6 +154,20 @@ void bh_check_forget(struct bh_controld *core, void *ctx);
 /* Starts what is due and orders the next wake. */
 void bh_controld_wake(struct bh_controld *core);
 void bh_check_free(struct bh_controld *core);
+
+/* egress.c: pools of egress addresses. `start` makes the pool "default" what the configured addresses (platform.egress)
+ * say; called again after a reload. */
+BH_MUST bh_err bh_egress_start(struct bh_controld *core);
+/* What can be done now is done; when to call again. */
+bh_time_ms bh_egress_run(struct bh_controld *core);
+void bh_egress_free(struct bh_controld *core);
+/* core->platform with the egress addresses of a domain's pools in it. `customer` 0: the platform's own. */
+BH_MUST bh_err bh_egress_platform(struct bh_controld *core, struct bh_arena *arena, int64_t domain, int64_t customer,
+                                  struct bh_platform *ret_platform);
+/* Where a domain's mail may leave from: a list of bh_rec_source in the arena, empty where nothing may. Only what the
+ * owner's own SPF passes, where `needs_owner` says that it decides. */
+BH_MUST bh_err bh_egress_sources(struct bh_controld *core, struct bh_arena *arena, const struct bh_domain *domain,
+                                 bool needs_owner, bh_str *ret_sources);
 
 /* lookup.c: answers for smtpd and queued. Views live in the arena. */
 void bh_lookup_login(struct bh_controld *core, struct bh_arena *arena, const struct bh_msg_login *ask,

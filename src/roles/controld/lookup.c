@@ -71,6 +71,7 @@ struct gathered {
     bool with_keys;
     struct bh_send_domain domains[CANDIDATES_MAX];
     struct bh_domain_view views[CANDIDATES_MAX];
+    bh_str sources[CANDIDATES_MAX]; /* with keys only: where its mail may leave from */
     size_t count;
 };
 
@@ -79,6 +80,20 @@ static void add_own_policy(struct gathered *gathered, const struct bh_domain *do
 {
     if (bh_domain_has_zone(domain))
         bh_policy_list_add(policies, domain->name, bh_dmarc_record(gathered->arena, &gathered->core->platform, domain));
+}
+
+/* From where its mail may leave now. Where the owner's own record decides about SPF and passes none of our addresses,
+ * DKIM has to carry it alone, and any address will do. */
+static bh_err find_sources(struct gathered *gathered, const struct bh_domain *domain, struct bh_send_domain *sender)
+{
+    struct bh_controld *core = gathered->core;
+    bh_str *sources = &gathered->sources[gathered->count];
+    bh_err err = bh_egress_sources(core, gathered->arena, domain, !sender->mail_from_is_ours, sources);
+
+    if (err || sources->n || sender->mail_from_is_ours)
+        return err;
+    sender->proven &= ~BH_MECH_SPF & BH_MECH_BOTH;
+    return bh_egress_sources(core, gathered->arena, domain, false, sources);
 }
 
 static bh_err gather_one(struct gathered *gathered, int64_t id)
@@ -95,9 +110,12 @@ static bh_err gather_one(struct gathered *gathered, int64_t id)
         return err;
     add_own_policy(gathered, &view->domain, &policies);
     err = bh_domain_policy_list(gathered->core->store, id, bh_policy_list_add, &policies);
-    if (!err)
-        gathered->domains[gathered->count++] =
-            bh_send_domain_of(&view->domain, &planned, policies.list, policies.count);
+    if (err)
+        return err;
+    gathered->domains[gathered->count] = bh_send_domain_of(&view->domain, &planned, policies.list, policies.count);
+    if (gathered->with_keys)
+        err = find_sources(gathered, &view->domain, &gathered->domains[gathered->count]);
+    gathered->count++;
     return err;
 }
 
@@ -186,7 +204,13 @@ static void allow(struct gathered *gathered, const struct bh_identity *identity,
 
     if (!keys.p)
         return;
+    if (!gathered->sources[at].n) {
+        reply->enhanced = BH_STR("4.3.5");
+        reply->reason = BH_STR("no egress address of its pool is in SPF everywhere yet");
+        return;
+    }
     reply->allowed = 1;
+    reply->sources = gathered->sources[at];
     reply->bounce_domain = identity->mail_from_domain;
     reply->keys = keys;
     reply->enhanced = BH_STR("");
@@ -210,6 +234,7 @@ void bh_lookup_identity(struct bh_controld *core, struct bh_arena *arena, const 
                                                 .bounce_domain = BH_STR(""),
                                                 .helo = BH_STR(""),
                                                 .keys = BH_STR(""),
+                                                .sources = BH_STR(""),
                                                 .enhanced = BH_STR("4.3.0"),
                                                 .reason = BH_STR("cannot look up the sending domain")};
     if (gathered) {

@@ -664,13 +664,14 @@ static void reload(struct bh_role *role)
 {
     struct controld *controld = role->state;
 
-    if (read_platform(controld)) {
-        bh_logf(&role->log, BH_LOG_ERROR, "out of memory: the old configuration stays in use");
+    if (read_platform(controld) || bh_egress_start(&controld->core)) {
+        bh_logf(&role->log, BH_LOG_ERROR, "the old configuration stays in use");
         return;
     }
     for (struct bh_peer *peer = role->peers; peer; peer = peer->next_peer)
         if (peer->kind == BH_ROLE_DNSD && peer->up)
             peer_up(role, peer);
+    bh_timer_set(&controld->wake, 500);
     bh_controld_changed(&controld->core);
 }
 

@@ -58,6 +58,12 @@ void bh_publish_domain(struct bh_controld *core, const struct bh_domain *domain)
         mark(core, DIRTY_DELEGATED, domain->id, (bh_str){"", 0});
 }
 
+void bh_publish_everything(struct bh_controld *core)
+{
+    core->all_dirty = true;
+    core->out->settle(core->out_ctx);
+}
+
 void bh_publish_removed(struct bh_controld *core, bh_str zone)
 {
     mark(core, DIRTY_REMOVED, 0, zone);
@@ -193,10 +199,13 @@ static void build_shard_zone(struct build *build, bh_str shard, const char *kind
         err = BH_E_NOMEM;
     for (size_t i = 0; !err && i < ids.count; i++) {
         struct bh_domain_view view;
+        struct bh_platform platform;
 
         err = bh_controld_view(core, build->arena, ids.ids[i], false, &view);
         if (!err)
-            bh_shard_zone_add(&zone, &core->platform, kind, &view);
+            err = bh_egress_platform(core, build->arena, ids.ids[i], view.domain.customer_id, &platform);
+        if (!err)
+            bh_shard_zone_add(&zone, &platform, kind, &view);
     }
     finish(build, err, &zone);
 }
@@ -211,6 +220,7 @@ static void build_shard(struct build *build, bh_str shard)
 static void build_delegated(struct build *build, int64_t domain)
 {
     struct bh_controld *core = build->core;
+    struct bh_platform platform;
     struct bh_domain_view view;
     struct bh_zone zone;
     int64_t holder = 0;
@@ -221,7 +231,9 @@ static void build_delegated(struct build *build, int64_t domain)
     if (!err && holder != domain)
         return;
     if (!err)
-        err = bh_build_delegated_zone(build->arena, &core->platform, &view, &zone);
+        err = bh_egress_platform(core, build->arena, domain, view.domain.customer_id, &platform);
+    if (!err)
+        err = bh_build_delegated_zone(build->arena, &platform, &view, &zone);
     finish(build, err, &zone);
 }
 
@@ -267,26 +279,6 @@ static void next_serial(struct bh_controld *core)
         core->out->log(core->out_ctx, BH_LOG_ERROR, "cannot store the serial", bh_str_c(bh_store_error(core->store)));
 }
 
-void bh_publish_settle(struct bh_controld *core)
-{
-    struct build build = {core, NULL, core->out->zone, core->out_ctx, BH_OK};
-
-    if (bh_list_empty(&core->dirty))
-        return;
-    build.arena = bh_arena_new(ZONE_ARENA_BYTES);
-    if (!build.arena) {
-        core->out->log(core->out_ctx, BH_LOG_ERROR, "no memory to build zones", (bh_str){"", 0});
-        return;
-    }
-    next_serial(core);
-    for (struct bh_list *node; (node = bh_list_pop(&core->dirty));) {
-        build_one(&build, DIRTY_OF(node));
-        free(DIRTY_OF(node));
-    }
-    bh_arena_free(build.arena);
-    core->out->zones_commit(core->out_ctx, core->version, false, core->serial);
-}
-
 struct shard_copy {
     char shards[CHILDREN_MAX / 4][BH_SHARD_CHARS];
     size_t count;
@@ -319,25 +311,56 @@ static void build_all_delegated(struct build *build)
     bh_arena_free(ids.arena);
 }
 
+static void build_everything(struct build *build)
+{
+    struct shard_copy *copy = calloc(1, sizeof(*copy));
+
+    if (!copy) {
+        build->err = BH_E_NOMEM;
+        return;
+    }
+    build_platform(build);
+    build_rua(build);
+    build->err = build->err ? build->err : bh_shard_list(build->core->store, copy_shard, copy);
+    for (size_t i = 0; i < copy->count; i++)
+        build_shard(build, bh_str_of(copy->shards[i], BH_SHARD_CHARS));
+    build_all_delegated(build);
+    free(copy);
+}
+
+void bh_publish_settle(struct bh_controld *core)
+{
+    struct build build = {core, NULL, core->out->zone, core->out_ctx, BH_OK};
+
+    if (bh_list_empty(&core->dirty) && !core->all_dirty)
+        return;
+    build.arena = bh_arena_new(ZONE_ARENA_BYTES);
+    if (!build.arena) {
+        core->out->log(core->out_ctx, BH_LOG_ERROR, "no memory to build zones", (bh_str){"", 0});
+        return;
+    }
+    next_serial(core);
+    for (struct bh_list *node; (node = bh_list_pop(&core->dirty));) {
+        if (!core->all_dirty || DIRTY_OF(node)->kind == DIRTY_REMOVED)
+            build_one(&build, DIRTY_OF(node));
+        free(DIRTY_OF(node));
+    }
+    if (core->all_dirty)
+        build_everything(&build);
+    core->all_dirty = false;
+    bh_arena_free(build.arena);
+    core->out->zones_commit(core->out_ctx, core->version, false, core->serial);
+}
+
 bh_err bh_publish_all(struct bh_controld *core, void (*zone)(void *ctx, const struct bh_zone *zone), void *ctx)
 {
     struct build build = {core, bh_arena_new(ZONE_ARENA_BYTES), zone, ctx, BH_OK};
-    struct shard_copy *copy = calloc(1, sizeof(*copy));
 
-    if (!build.arena || !copy) {
-        bh_arena_free(build.arena);
-        free(copy);
+    if (!build.arena)
         return BH_E_NOMEM;
-    }
     next_serial(core);
-    build_platform(&build);
-    build_rua(&build);
-    build.err = build.err ? build.err : bh_shard_list(core->store, copy_shard, copy);
-    for (size_t i = 0; i < copy->count; i++)
-        build_shard(&build, bh_str_of(copy->shards[i], BH_SHARD_CHARS));
-    build_all_delegated(&build);
+    build_everything(&build);
     bh_arena_free(build.arena);
-    free(copy);
     return build.err;
 }
 

@@ -169,7 +169,7 @@ static void test_platform_zones(void **state)
     assert_ok(bh_build_platform_zone(*state, &platform, &own, children, 2, &zone));
     assert_zone(&zone, "*.ns1.on.esp.example. 3600 IN AAAA 2001:db8::53\n", true);
     assert_zone(&zone, "ns2.on.esp.example. 3600 IN A 198.51.100.53\n", true);
-    assert_zone(&zone, "mta1.on.esp.example. 3600 IN TXT \"v=spf1 a -all\"\n", true);
+    assert_zone(&zone, "mta1.on.esp.example. 300 IN TXT \"v=spf1 a -all\"\n", true);
     assert_zone(&zone, "q7.dkim.on.esp.example. 3600 IN NS ns1.on.esp.example.\n", true);
     assert_zone(&zone, "bh1._domainkey.on.esp.example. 300 IN TXT \"v=DKIM1; k=rsa; p=MIIBone\"\n", true);
     assert_zone(&zone, "bounce.on.esp.example. 300 IN MX 10 in1.on.esp.example.\n", true);
