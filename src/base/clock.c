@@ -78,6 +78,89 @@ void bh_time_rfc3339(struct bh_buf *out, bh_time_ms at, bool with_ms)
     bh_buf_char(out, 'Z');
 }
 
+/* `n` digits, at most `max`; the error is sticky: -1 stays. */
+static int64_t take_digits(bh_str *text, size_t n, int64_t max)
+{
+    int64_t value = 0;
+
+    if (text->n < n)
+        return -1;
+    for (size_t i = 0; i < n; i++) {
+        if (text->p[i] < '0' || text->p[i] > '9')
+            return -1;
+        value = value * 10 + (text->p[i] - '0');
+    }
+    *text = bh_str_skip(*text, n);
+    return value <= max ? value : -1;
+}
+
+static bool take_char(bh_str *text, char c)
+{
+    if (!text->n || bh_to_lower(text->p[0]) != c)
+        return false;
+    *text = bh_str_skip(*text, 1);
+    return true;
+}
+
+static bool take_date(bh_str *text, bh_time_ms *ret_at)
+{
+    int64_t year, month = -1, day = -1;
+
+    year = take_digits(text, 4, 9999);
+    if (year >= 0 && take_char(text, '-'))
+        month = take_digits(text, 2, 12);
+    if (month > 0 && take_char(text, '-'))
+        day = take_digits(text, 2, 31);
+    if (day <= 0)
+        return false;
+    *ret_at = bh_days_from_civil(year, (unsigned)month, (unsigned)day) * 86400000;
+    return true;
+}
+
+static bool take_clock(bh_str *text, bool seconds, bh_time_ms *ret_ms)
+{
+    int64_t hour = take_digits(text, 2, 23), minute = -1, second = 0;
+
+    if (hour >= 0 && take_char(text, ':'))
+        minute = take_digits(text, 2, 59);
+    if (minute < 0)
+        return false;
+    if (seconds && take_char(text, ':'))
+        second = take_digits(text, 2, 60);
+    if (second < 0)
+        return false;
+    *ret_ms = ((hour * 60 + minute) * 60 + second) * 1000;
+    if (!seconds || !take_char(text, '.'))
+        return true;
+    for (int64_t unit = 100; text->n && text->p[0] >= '0' && text->p[0] <= '9'; unit /= 10) {
+        *ret_ms += unit * (text->p[0] - '0');
+        *text = bh_str_skip(*text, 1);
+    }
+    return true;
+}
+
+bh_err bh_time_parse_rfc3339(bh_str text, bh_time_ms *ret_at)
+{
+    bh_time_ms at, clock = 0, offset = 0;
+    bool east;
+
+    if (!take_date(&text, &at))
+        return BH_E_SYNTAX;
+    if (text.n) {
+        if ((!take_char(&text, 't') && !take_char(&text, ' ')) || !take_clock(&text, true, &clock))
+            return BH_E_SYNTAX;
+        east = text.n && text.p[0] == '+';
+        if (!take_char(&text, 'z') &&
+            ((!take_char(&text, '+') && !take_char(&text, '-')) || !take_clock(&text, false, &offset)))
+            return BH_E_SYNTAX;
+        at += clock + (east ? -offset : offset);
+    }
+    if (text.n)
+        return BH_E_SYNTAX;
+    *ret_at = at;
+    return BH_OK;
+}
+
 void bh_time_rfc5322(struct bh_buf *out, bh_time_ms at)
 {
     static const char days[7][4] = {"Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"};

@@ -1,4 +1,4 @@
-/* queue.c: `behalf queue list|show|retry|drop`, `behalf message show`, `behalf event list`: what queued knows. */
+/* queue.c: `behalf queue list|show|retry|drop`, `behalf message show`: what queued knows. */
 #include "commands.h"
 #include "control.h"
 
@@ -12,9 +12,6 @@ static const char queue_help[] =
 
 static const char message_help[] = "usage: behalf message show ID\n\n"
                                    "A message, its recipients and its events.\n";
-
-static const char event_help[] = "usage: behalf event list [--after CURSOR] [--customer-id N] [--limit N]\n\n"
-                                 "The event log, oldest first. The last line's cursor goes into the next --after.\n";
 
 static void print_recipients(const json_t *recipients)
 {
@@ -77,11 +74,6 @@ static void print_message(const json_t *result)
     (void)putchar('\n');
     print_recipients(json_object_get(result, "recipients"));
     (void)putchar('\n');
-    print_events(json_object_get(result, "events"));
-}
-
-static void print_event_list(const json_t *result)
-{
     print_events(json_object_get(result, "events"));
 }
 
@@ -165,25 +157,4 @@ int bh_cli_message(struct bh_cli *cli, int argc, char **argv)
     if (argc != 3 || strcmp(argv[1], "show") != 0)
         return bh_cli_fail("message", "say show ID; see behalf message --help");
     return ask_and_print(cli, "message", "show", json_pack("{s:s}", "id", argv[2]), print_message);
-}
-
-int bh_cli_event(struct bh_cli *cli, int argc, char **argv)
-{
-    const char *customer = NULL, *after = NULL, *limit = NULL;
-    const struct bh_cli_option options[] = {{.name = "customer-id", .value = &customer},
-                                            {.name = "after", .value = &after},
-                                            {.name = "limit", .value = &limit},
-                                            {0}};
-    json_t *args;
-    int status;
-
-    if (!bh_cli_options(cli, &argc, argv, options, event_help, &status))
-        return status;
-    if (argc != 2 || strcmp(argv[1], "list") != 0)
-        return bh_cli_fail("event", "say list; see behalf event --help");
-    args = json_object();
-    bh_json_add(args, "after", after);
-    if (!add_customer_id("event", customer, args) || !bh_cli_limit("event", limit, args))
-        return BH_EXIT_USAGE;
-    return ask_and_print(cli, "event", "list", args, print_event_list);
 }

@@ -7,8 +7,8 @@
  *   local part = "b" + base32(version and kind: 1 | period: 2 | customer: 4 | message: 8 | recipient: 4 | check: 10)
  *
  * 48 octets (64 are allowed), letters and digits of a-z2-7 only and compared without case, since relays change it.
- * The keys come from outside, one per period; the domain of the address is not covered, comparing it is the
- * caller's. */
+ * The MAC covers the domain of the address, too, in lower case: an address of one domain says nothing in another.
+ * The keys come from outside, one per period. */
 #ifndef BH_MAIL_VERP_H
 #define BH_MAIL_VERP_H
 
@@ -63,12 +63,13 @@ uint16_t bh_verp_period(bh_time_ms now);
 /* The key of a period, or NULL. */
 const struct bh_verp_key *bh_verp_key_find(const struct bh_verp_ring *ring, uint16_t period);
 
-/* Writes the local part for `address` into ret_local (no NUL) with `key`, whose period it takes. BH_E_INVALID for a
- * kind that does not fit, BH_E_CRYPTO. */
-BH_MUST bh_err bh_verp_encode(const struct bh_verp *address, const struct bh_verp_key *key,
+/* Writes the local part for `address` at `domain` into ret_local (no NUL) with `key`, whose period it takes.
+ * BH_E_INVALID for a kind that does not fit, BH_E_CRYPTO. */
+BH_MUST bh_err bh_verp_encode(const struct bh_verp *address, bh_str domain, const struct bh_verp_key *key,
                               char ret_local[BH_VERP_CHARS]);
-/* Reads a local part, any case. *ret_address is written on BH_VERP_OK alone. */
-BH_MUST enum bh_verp_verdict bh_verp_decode(bh_str local, const struct bh_verp_ring *ring, struct bh_verp *ret_address);
+/* Reads a local part, any case, and its domain. *ret_address is written on BH_VERP_OK alone. */
+BH_MUST enum bh_verp_verdict bh_verp_decode(bh_str local, bh_str domain, const struct bh_verp_ring *ring,
+                                            struct bh_verp *ret_address);
 /* "forged": for logs and replies. Static. */
 const char *bh_verp_verdict_text(enum bh_verp_verdict verdict);
 

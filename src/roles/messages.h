@@ -50,7 +50,7 @@ enum bh_delivery_verdict { BH_DELIVERED = 1, BH_DEFERRED = 2, BH_BOUNCED = 3 };
 /* ---- records: parts of lists ---- */
 #define BH_RECORDS(X)                                                                                                  \
     X(recipient)                                                                                                       \
-    X(sealed_key) X(source) X(sign_item) X(signature) X(subkey) X(delivery_ref) X(zone_record) X(dns_rdata) X(dns_server_view) X(dns_zone_stats)
+    X(sealed_key) X(source) X(sign_item) X(signature) X(subkey) X(delivery_ref) X(told_event) X(zone_record) X(dns_rdata) X(dns_server_view) X(dns_zone_stats)
 
 #define BH_REC_recipient(F)                                                                                            \
     F(str, address) /* as given in RCPT TO, without <> */                                                              \
@@ -95,6 +95,19 @@ enum bh_delivery_verdict { BH_DELIVERED = 1, BH_DEFERRED = 2, BH_BOUNCED = 3 };
     F(u64, delivery_id)                                                                                                \
     F(u64, message_id)                                                                                                 \
     F(u32, recipient_index)
+
+/* An event that another role tells queued. Told again with the same key it counts once. */
+#define BH_REC_told_event(F)                                                                                           \
+    F(str, key) /* of the teller's own making, unique for ever; at most 100 bytes */                                   \
+    F(u16, kind) /* enum bh_event_kind of store/event_type.h */                                                        \
+    F(i64, at)   /* ms since 1970; 0: now */                                                                           \
+    F(u32, customer_id)                                                                                                \
+    F(u32, domain_id)                                                                                                  \
+    F(u64, message_id) /* 0: about none; else it must be this customer's */                                            \
+    F(u32, recipient_index) /* UINT32_MAX: the message as a whole */                                                   \
+    F(u16, code)                                                                                                       \
+    F(str, text)                                                                                                       \
+    F(str, detail) /* JSON, or empty */
 
 /* dnsd reads zones in this form: owner in presentation form without the final dot, rdata in wire form, uncompressed. */
 #define BH_REC_zone_record(F)                                                                                          \
@@ -190,7 +203,11 @@ enum bh_delivery_verdict { BH_DELIVERED = 1, BH_DEFERRED = 2, BH_BOUNCED = 3 };
     X(DNS_ASK_REPLY, 90 | BH_REPLY, dns_ask_reply)                                                                     \
     /* the control socket's commands that queued (or steward) executes: JSON in, JSON out */                           \
     X(COMMAND, 100, command)                                                                                           \
-    X(COMMAND_REPLY, 100 | BH_REPLY, command)
+    X(COMMAND_REPLY, 100 | BH_REPLY, command)                                                                          \
+    /* feedback, 180 to 199. EVENT: controld, steward tell queued; answered when it is committed */                    \
+    X(EVENT, 180, event)                                                                                               \
+    X(EVENT_REPLY, 180 | BH_REPLY, event_reply)                                                                        \
+    /* end */
 
 #define BH_FIELDS_hello(F)                                                                                             \
     F(u32, protocol)                                                                                                   \
@@ -345,7 +362,10 @@ enum bh_delivery_verdict { BH_DELIVERED = 1, BH_DEFERRED = 2, BH_BOUNCED = 3 };
     F(str, phase)     /* connect, tls, ehlo, mail, rcpt, data, body */                                                 \
     F(str, signed_by) /* "bh1._domainkey.customer.example", several separated by spaces */                             \
     F(str, mail_from) /* as sent */                                                                                    \
-    F(u32, took_ms)
+    F(u32, took_ms)                                                                                                    \
+    F(str, refusal_class)  /* "hard" …: mail/bounce's judgement of a refusal, or empty */                              \
+    F(str, refusal_reason) /* "no-such-user" … */                                                                      \
+    F(str, events)         /* of the steward: list of told_event, committed with this result */
 #define BH_FIELDS_result_ack(F) F(str, deliveries) /* list of delivery_ref */
 /* sender tells how many more deliveries it takes, beyond those it holds; sent at start and as they finish. */
 #define BH_FIELDS_slots(F) F(u32, more)
@@ -430,6 +450,10 @@ enum bh_delivery_verdict { BH_DELIVERED = 1, BH_DEFERRED = 2, BH_BOUNCED = 3 };
 
 #define BH_FIELDS_command(F) F(str, json)
 
+#define BH_FIELDS_event(F) F(str, events) /* list of told_event */
+#define BH_FIELDS_event_reply(F)                                                                                       \
+    F(u8, ok) /* 0: cannot be stored now, tell again later */
+
 /* clang-format on */
 /* ---- what is made of it ---- */
 #define BH_C_u8 uint8_t
@@ -453,7 +477,9 @@ enum bh_message_type {
     X(login_reply) X(customer) X(may_send) X(may_send_reply) X(bounce_domain) X(bounce_domain_reply) X(version)        \
     X(submit) X(submit_reply) X(body_file) X(body_file_reply) X(identity) X(identity_reply) X(deliver) X(result)       \
     X(result_ack) X(slots) X(in_flight) X(sign) X(signatures) X(grant_key) X(subkeys) X(key_generate)                  \
-    X(key_reply) X(zone) X(zone_remove) X(zones_commit) X(zone_sign) X(zone_signatures) X(dns_ask) X(dns_ask_reply) X(command) X(dns_stats) X(dns_stats_reply)
+    X(key_reply) X(zone) X(zone_remove) X(zones_commit) X(zone_sign) X(zone_signatures) X(dns_ask) X(dns_ask_reply) X(command) X(dns_stats) X(dns_stats_reply) \
+    X(event) X(event_reply)                                                                                            \
+    /* end */
 /* clang-format on */
 
 #define BH_DECLARE_MESSAGE(name)                                                                                       \

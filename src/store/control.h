@@ -8,6 +8,7 @@
 
 #include "domain/domain.h"
 #include "domain/egress.h"
+#include "event_type.h"
 #include "store.h"
 
 extern const struct bh_schema bh_control_schema;
@@ -192,6 +193,22 @@ BH_MUST bh_err bh_domain_spf_set(struct bh_store *store, int64_t domain, bh_str 
 BH_MUST bh_err bh_domain_spf_get(struct bh_store *store, struct bh_arena *arena, int64_t domain, bh_str *ret_passes);
 /* Ids and customers of live domains after `after`, by id. */
 BH_MUST bh_err bh_domain_page(struct bh_store *store, int64_t after, int64_t limit, bh_domain_each *each, void *ctx);
+/* ---- events that queued has not committed yet (event_out.c) ---- */
+
+struct bh_event_out {
+    int64_t id; /* not read by insert */
+    bh_str key; /* unique for ever */
+    int kind;   /* enum bh_event_kind */
+    bh_time_ms at;
+    int64_t customer, domain; /* 0: none */
+    bh_str detail;            /* JSON */
+};
+
+BH_MUST bh_err bh_event_out_insert(struct bh_store *store, const struct bh_event_out *event);
+/* In order, behind the id `after`. */
+BH_MUST bh_err bh_event_out_list(struct bh_store *store, int64_t after, int64_t limit,
+                                 void (*each)(void *ctx, const struct bh_event_out *event), void *ctx);
+BH_MUST bh_err bh_event_out_delete(struct bh_store *store, int64_t upto);
 
 /* ---- settings (setting.c) ---- */
 

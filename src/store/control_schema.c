@@ -190,6 +190,14 @@ static const struct bh_schema_step steps[] = {
      " domain INTEGER PRIMARY KEY,"
      " passes TEXT NOT NULL," /* addresses, separated by blanks */
      " at INTEGER NOT NULL) STRICT;"},
+    {"events to be told", "CREATE TABLE event_out(" /* until queued has committed them */
+                          " id INTEGER PRIMARY KEY AUTOINCREMENT,"
+                          " key TEXT NOT NULL,"
+                          " kind INTEGER NOT NULL," /* enum bh_event_kind */
+                          " at INTEGER NOT NULL,"
+                          " customer INTEGER NOT NULL,"
+                          " domain INTEGER NOT NULL,"
+                          " detail TEXT NOT NULL) STRICT;"},
 };
 
 const struct bh_schema bh_control_schema = {"control", 0x62684331, steps, sizeof(steps) / sizeof(steps[0])};

@@ -1,21 +1,11 @@
 /* event.h: the event log: one row per transition, in the order of commits. Sequence numbers are queued's own, grow with
- * time (so they never start anew when old events are purged), and are what readers keep as a cursor. */
+ * time (so they never start anew when old events are purged), and are what readers keep as a cursor.
+ * A bounce that is told after the delivery is one more row: nothing is ever changed. */
 #ifndef BH_STORE_EVENT_H
 #define BH_STORE_EVENT_H
 
+#include "event_type.h"
 #include "store.h"
-
-enum bh_event_kind {
-    BH_EVENT_ACCEPTED = 1, /* committed and queued for all its recipients; idx = BH_EVENT_WHOLE */
-    BH_EVENT_DELIVERED = 2,
-    BH_EVENT_DEFERRED = 3, /* an attempt failed for now */
-    BH_EVENT_BOUNCED = 4,  /* refused for good */
-    BH_EVENT_EXPIRED = 5,
-    BH_EVENT_DROPPED = 6,  /* by the operator or the customer */
-    BH_EVENT_RETRIED = 7,  /* the operator asked for an attempt now */
-    BH_EVENT_FINISHED = 8, /* a message to ourselves was processed by the steward */
-    BH_EVENT_LAST = 8
-};
 
 enum { BH_EVENT_WHOLE = -1 };
 
@@ -29,21 +19,45 @@ struct bh_event_row {
     int64_t customer;
     uint32_t code; /* SMTP reply; 0: none */
     bh_str text;
-    bh_str detail; /* JSON of the sender or steward; may be empty */
+    bh_str detail;  /* JSON of the sender or steward; may be empty */
+    int64_t domain; /* 0: the message's own, or none */
+    bh_str key;     /* given by another role, which may tell the same twice; {NULL, 0}: one of queued's own */
 };
 
-/* The word for a kind: "delivered". Static. */
-const char *bh_event_kind_name(enum bh_event_kind kind);
-
 void bh_event_insert(struct bh_store *store, const struct bh_event_row *event);
-/* Events after `seq`, in order; customer 0: all. */
-void bh_event_select_after(struct bh_store *store, int64_t seq, int64_t customer, int64_t limit,
-                           void (*row)(void *ctx, const struct bh_row *row),
-                           void (*done)(void *ctx, const struct bh_result *result), void *ctx);
+/* One that another role tells: nothing is inserted where the key is known, or where it names a message that this
+ * customer does not have. `done` has changed = 1 when it is new. */
+void bh_event_insert_told(struct bh_store *store, const struct bh_event_row *event,
+                          void (*done)(void *ctx, const struct bh_result *result), void *ctx);
+
+struct bh_event_filter {
+    int64_t after; /* a seq */
+    int64_t until; /* the last seq; 0: no end */
+    int64_t customer, domain;
+    uint64_t message;
+    int kind; /* enum bh_event_kind; each of these 0: all */
+    int64_t limit;
+};
+/* Events in order. */
+void bh_event_select(struct bh_store *store, const struct bh_event_filter *filter,
+                     void (*row)(void *ctx, const struct bh_row *row),
+                     void (*done)(void *ctx, const struct bh_result *result), void *ctx);
 /* Of one message, oldest first. */
 void bh_event_select_message(struct bh_store *store, uint64_t message, int64_t limit,
                              void (*row)(void *ctx, const struct bh_row *row),
                              void (*done)(void *ctx, const struct bh_result *result), void *ctx);
 void bh_event_from_row(const struct bh_row *row, struct bh_event_row *ret_event);
+/* Deletes up to `limit` events below `before_seq` whose message is gone or that had none. */
+void bh_event_purge(struct bh_store *store, int64_t before_seq, int64_t limit,
+                    void (*done)(void *ctx, const struct bh_result *result), void *ctx);
+
+/* Named readers of the log and how far each has come. */
+void bh_event_reader_set(struct bh_store *store, bh_str name, int64_t seq, bh_time_ms at,
+                         void (*done)(void *ctx, const struct bh_result *result), void *ctx);
+void bh_event_reader_delete(struct bh_store *store, bh_str name,
+                            void (*done)(void *ctx, const struct bh_result *result), void *ctx);
+/* Columns: name, seq, at. An empty name: all. */
+void bh_event_reader_select(struct bh_store *store, bh_str name, void (*row)(void *ctx, const struct bh_row *row),
+                            void (*done)(void *ctx, const struct bh_result *result), void *ctx);
 
 #endif

@@ -22,6 +22,9 @@ static const struct bh_query defer = {"UPDATE recipient SET attempts = $3, next_
 static const struct bh_query finish = {
     "UPDATE recipient SET state = $3, attempts = $4, code = $5, text = $6, finished_at = $7"
     " WHERE message = $1 AND idx = $2 AND finished_at IS NULL"};
+static const struct bh_query bounced_later = {
+    "UPDATE recipient SET state = $4, code = $5, text = $6 WHERE message = $1 AND idx = $2 AND state = $7"
+    " AND EXISTS (SELECT 1 FROM message WHERE id = $1 AND customer = $3)"};
 static const struct bh_query reschedule = {
     "UPDATE recipient SET next_at = $3 WHERE message = $1 AND idx = $2 AND finished_at IS NULL"};
 static const struct bh_query list_open = {
@@ -113,6 +116,15 @@ void bh_recipient_finish(struct bh_store *store, uint64_t message, uint32_t idx,
                                                         BH_INT(code), BH_TEXT(text), BH_INT(at)),
                                                 .done = done,
                                                 .ctx = ctx});
+}
+
+void bh_recipient_bounced_later(struct bh_store *store, uint64_t message, uint32_t idx, int64_t customer, uint32_t code,
+                                bh_str text)
+{
+    bh_store_submit(store, &(struct bh_request){.query = &bounced_later,
+                                                BH_ARGS(BH_INT(message), BH_INT(idx), BH_INT(customer),
+                                                        BH_INT(BH_RECIPIENT_BOUNCED), BH_INT(code), BH_TEXT(text),
+                                                        BH_INT(BH_RECIPIENT_DELIVERED))});
 }
 
 void bh_recipient_reschedule(struct bh_store *store, uint64_t message, uint32_t idx, bh_time_ms next_at)

@@ -62,6 +62,9 @@ void bh_recipient_defer(struct bh_store *store, uint64_t message, uint32_t idx, 
 void bh_recipient_finish(struct bh_store *store, uint64_t message, uint32_t idx, enum bh_recipient_state state,
                          uint32_t attempts, uint32_t code, bh_str text, bh_time_ms at,
                          void (*done)(void *ctx, const struct bh_result *result), void *ctx);
+/* A report says afterwards that a delivered one of this customer has bounced. No-op where that is not so. */
+void bh_recipient_bounced_later(struct bh_store *store, uint64_t message, uint32_t idx, int64_t customer, uint32_t code,
+                                bh_str text);
 /* Another time for the next attempt, without an attempt (the operator's retry). */
 void bh_recipient_reschedule(struct bh_store *store, uint64_t message, uint32_t idx, bh_time_ms next_at);
 

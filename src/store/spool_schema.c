@@ -55,6 +55,11 @@ static const struct bh_schema_step steps[] = {
      " text TEXT NOT NULL,"           /* the reply, or the reason */
      " detail BLOB NOT NULL) STRICT;" /* JSON of the sender: site, address, TLS, selector …; may be empty */
      "CREATE INDEX event_message ON event(message, seq);"},
+    {"events of other roles, readers of the log",
+     "ALTER TABLE event ADD COLUMN domain INTEGER NOT NULL DEFAULT 0;" /* 0: the message's */
+     "ALTER TABLE event ADD COLUMN key TEXT;"                          /* of the role that told it */
+     "CREATE UNIQUE INDEX event_key ON event(key) WHERE key IS NOT NULL;"
+     "CREATE TABLE reader(name TEXT PRIMARY KEY, seq INTEGER NOT NULL, at INTEGER NOT NULL) STRICT, WITHOUT ROWID;"},
 };
 
 const struct bh_schema bh_spool_schema = {"spool", 0x62685331, steps, sizeof(steps) / sizeof(steps[0])};

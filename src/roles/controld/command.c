@@ -39,6 +39,9 @@ static const struct command_row rows[] = {
     {"queue", "drop", NULL},
     {"message", "show", NULL},
     {"event", "list", NULL},
+    {"event", "ack", NULL},
+    {"event", "forget", NULL},
+    {"event", "readers", NULL},
 };
 
 /* ---- answers ---- */

@@ -56,9 +56,12 @@ void bh_controld_settle(struct bh_controld *core)
 {
     if (core->changes_moved)
         bh_change_work(core);
+    bh_controld_tell_events(core);
     bh_publish_settle(core);
     bh_notice_flush(core);
-    core->out->version(core->out_ctx, core->version);
+    if (core->version_told != core->version)
+        core->out->version(core->out_ctx, core->version);
+    core->version_told = core->version;
 }
 
 static bh_err read_counters(struct bh_controld *core, struct bh_arena *arena)
@@ -153,6 +156,7 @@ bh_err bh_controld_start(struct bh_controld *core)
     set_default(&core->check_policy.loss_ms, HOUR_MS);
     set_default(&core->check_policy.unanimous_loss_ms, HOUR_MS / 12);
     set_default(&core->tombstone_ms, 30 * 24 * (int64_t)HOUR_MS);
+    core->events_waiting = true; /* of a former process */
     if (!arena)
         return BH_E_NOMEM;
     err = read_counters(core, arena);

@@ -38,6 +38,7 @@ typedef void bh_dns_asked(void *ctx, bh_err err, const struct bh_msg_dns_ask_rep
 /* One dnsd's counters: `last` with the last of them, when `stats` may be NULL (none answered, or this one did not). */
 typedef void bh_dns_counted(void *ctx, const struct bh_msg_dns_stats_reply *stats, bool last);
 typedef void bh_json_done(void *ctx, bh_err err, bh_str json);
+typedef void bh_told(void *ctx, bh_err err);
 typedef void bh_submit_done(void *ctx, bh_err err, const struct bh_msg_submit_reply *reply);
 
 /* Orders. Where there is a `done`, it is called exactly once unless the function returns an error. */
@@ -56,6 +57,8 @@ struct bh_controld_out {
     void (*wake)(void *ctx, int64_t in_ms);       /* call bh_controld_wake then, replaces an earlier order */
     void (*settle)(void *ctx);                    /* call bh_controld_settle at the end of this turn */
     void (*log)(void *ctx, enum bh_log_level level, const char *text, bh_str subject);
+    /* EVENT to queued: a list of told_event; `done` has BH_OK when they are committed. NULL: nobody listens. */
+    bh_err (*tell_events)(void *ctx, bh_str events, bh_told *done, void *done_ctx);
 };
 
 struct bh_controld {
@@ -71,6 +74,7 @@ struct bh_controld {
     uint64_t message_size_max;
 
     uint64_t version; /* of all look-ups; grows with every change */
+    uint64_t version_told;
     uint64_t next_key_id;
     uint32_t serial;       /* the newest of all zones */
     struct bh_map serials; /* of each zone (serials.c) */
@@ -91,6 +95,9 @@ struct bh_controld {
 
     int64_t egress_keep_ms;   /* from the last use of an address to its withdrawal from SPF; 0 = 5 days */
     struct bh_egress *egress; /* egress.c */
+    /* event.c */
+    bool events_waiting, events_under_way;
+    int64_t events_told; /* the last of those under way */
 };
 
 /* Prepares the rest of a core whose first block of members is filled in: reads counters, makes the platform's own
@@ -122,6 +129,13 @@ BH_MUST bh_err bh_controld_view(struct bh_controld *core, struct bh_arena *arena
 void bh_controld_changed(struct bh_controld *core);
 /* At the end of a turn: pushes zones and the version. */
 void bh_controld_settle(struct bh_controld *core);
+
+/* event.c. Tells the event log, in the open transaction if there is one; `detail` is an object (the reference is taken)
+ * or NULL. It gets there whatever dies, once. */
+void bh_controld_event(struct bh_controld *core, enum bh_event_kind type, int64_t customer, int64_t domain,
+                       json_t *detail);
+/* At the end of a turn, and when queued has come up. */
+void bh_controld_tell_events(struct bh_controld *core);
 
 /* platform_keys.c: makes the keys that the platform's own domain lacks; called when keyd is there. */
 void bh_controld_need_keys(struct bh_controld *core);

@@ -38,6 +38,7 @@ struct call {
         bh_dns_asked *dns;
         bh_json_done *json;
         bh_submit_done *submit;
+        bh_told *told;
     } done;
     void *ctx;
 };
@@ -314,6 +315,38 @@ static bh_err submit(void *ctx, const struct bh_msg_submit *message, int fd, bh_
     return err;
 }
 
+/* ---- events ---- */
+
+static void on_event_reply(void *ctx, bh_err err, struct bh_ipc_message *message)
+{
+    struct call call = *(struct call *)ctx;
+    struct bh_msg_event_reply reply;
+
+    free(ctx);
+    if (!err)
+        err = bh_msg_event_reply_get(message->body, &reply);
+    if (!err && !reply.ok)
+        err = BH_E_BUSY;
+    call.done.told(call.ctx, err);
+}
+
+static bh_err tell_events(void *ctx, bh_str events, bh_told *done, void *done_ctx)
+{
+    struct controld *controld = ctx;
+    struct bh_peer *queued = bh_role_any_peer(controld->role, BH_ROLE_QUEUED);
+    struct call *call = queued ? new_call(controld, done_ctx) : NULL;
+    struct bh_msg_event message = {events};
+    bh_err err;
+
+    if (!call)
+        return queued ? BH_E_NOMEM : BH_E_CLOSED;
+    call->done.told = done;
+    err = BH_PEER_CALL(queued, EVENT, event, &message, QUEUE_TIMEOUT_MS, on_event_reply, call, NULL);
+    if (err)
+        free(call);
+    return err;
+}
+
 /* ---- zones and versions ---- */
 
 static bh_err put_part(struct bh_peer *peer, const struct bh_zone *zone, struct bh_buf *records, bool more)
@@ -416,7 +449,10 @@ static void order_wake(void *ctx, int64_t in_ms)
 
 static void on_wake(void *ctx)
 {
-    bh_controld_wake(&((struct controld *)ctx)->core);
+    struct controld *controld = ctx;
+
+    bh_controld_wake(&controld->core);
+    bh_controld_tell_events(&controld->core);
 }
 
 static void order_settle(void *ctx)
@@ -447,7 +483,8 @@ static const struct bh_controld_out orders = {.make_key = make_key,
                                               .version = push_version,
                                               .wake = order_wake,
                                               .settle = order_settle,
-                                              .log = write_log};
+                                              .log = write_log,
+                                              .tell_events = tell_events};
 
 /* ---- look-ups ---- */
 
@@ -651,6 +688,8 @@ static void peer_up(struct bh_role *role, struct bh_peer *peer)
         bh_controld_need_keys(&controld->core);
     if (peer->kind == BH_ROLE_STEWARD)
         bh_timer_set(&controld->wake, 500);
+    if (peer->kind == BH_ROLE_QUEUED)
+        bh_controld_tell_events(&controld->core);
     if (peer->kind == BH_ROLE_SMTPD || peer->kind == BH_ROLE_QUEUED)
         (void)!tell_version(peer, controld->core.version);
     if (peer->kind != BH_ROLE_DNSD)

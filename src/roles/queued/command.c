@@ -5,38 +5,16 @@
  *   queue retry    {id | domain | customer_id | all}         due now
  *   queue drop     {id | domain | customer_id | all}         ended, with an event each; none that is on its way out
  *   message show   {id}                                      the message, its recipients, its events
- *   event list     {after?, customer_id?, limit?}            the log behind a cursor
+ *   event …                                                  command_event.c
  *
  * Answers: {"ok": true, "result": …} or {"ok": false, "error": {"code", "detail", "fix"}}. Ids are msg_… (the number is
  * understood too); cursors are opaque text; times RFC 3339. */
+#include "command.h"
 #include "base/clock.h"
-#include "internal.h"
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { LIST_MAX = 1000, LIST_USUAL = 100, ACT_MAX = 10000, ANSWER_MAX = 900 * 1024, RECIPIENTS_SHOWN = 500 };
-
-struct target {
-    uint64_t message;
-    uint32_t idx;
-};
-
-struct command {
-    struct bh_queued *q;
-    struct bh_requester from;
-    json_t *request;
-    json_t *args;
-    json_t *result;
-    json_t *list; /* borrowed from result: where rows go */
-    bh_err err;
-    size_t bytes; /* estimate of the answer */
-    bool cut;     /* the list ended before the rows did */
-    int64_t limit;
-    struct target *targets; /* of retry and drop */
-    size_t target_count;
-    void (*act)(struct command *c);
-};
+enum { ACT_MAX = 10000, ANSWER_MAX = 900 * 1024, RECIPIENTS_SHOWN = 500 };
 
 /* ---- answers ---- */
 
@@ -56,7 +34,7 @@ static void end(struct command *c, json_t *answer)
     free(c);
 }
 
-static void done(struct command *c)
+void command_done(struct command *c)
 {
     json_t *result = c->result;
 
@@ -64,20 +42,20 @@ static void done(struct command *c)
     end(c, json_pack("{s:b, s:o}", "ok", 1, "result", result));
 }
 
-static void fail(struct command *c, const char *code, const char *detail, const char *fix)
+void command_fail(struct command *c, const char *code, const char *detail, const char *fix)
 {
     end(c, json_pack("{s:b, s:{s:s, s:s, s:s}}", "ok", 0, "error", "code", code, "detail", detail, "fix", fix));
 }
 
-static void fail_store(struct command *c)
+void command_fail_store(struct command *c)
 {
-    fail(c, "temporary", "the spool cannot be read", "Try again in a moment; the log says more");
+    command_fail(c, "temporary", "the spool cannot be read", "Try again in a moment; the log says more");
 }
 
 /* ---- values ---- */
 
 /* Bytes of strangers that are no UTF-8 are shown as Latin-1, a NUL as U+FFFD: JSON readers, ours too, refuse it. */
-static json_t *text_json(bh_str s)
+json_t *command_text_json(bh_str s)
 {
     bool has_nul = s.n && memchr(s.p, '\0', s.n);
     json_t *value = has_nul ? NULL : json_stringn(s.p ? s.p : "", s.n);
@@ -103,7 +81,7 @@ static json_t *text_json(bh_str s)
     return value;
 }
 
-static json_t *time_json(bh_time_ms at)
+json_t *command_time_json(bh_time_ms at)
 {
     struct bh_buf out = bh_buf_make(40);
     json_t *value;
@@ -116,7 +94,7 @@ static json_t *time_json(bh_time_ms at)
     return value;
 }
 
-static json_t *id_json(uint64_t message)
+json_t *command_id_json(uint64_t message)
 {
     char text[BH_MESSAGE_ID_CHARS + 1];
 
@@ -124,19 +102,19 @@ static json_t *id_json(uint64_t message)
     return json_string(text);
 }
 
-static bool parse_id(bh_str text, uint64_t *ret_id)
+bool command_parse_id(bh_str text, uint64_t *ret_id)
 {
     return bh_message_id_parse(text, ret_id) == BH_OK || bh_str_to_u64(text, INT64_MAX, ret_id) == BH_OK;
 }
 
-static bh_str arg(const struct command *c, const char *name)
+bh_str command_arg(const struct command *c, const char *name)
 {
     const json_t *value = json_object_get(c->args, name);
 
     return json_is_string(value) ? bh_str_of(json_string_value(value), json_string_length(value)) : bh_str_of(NULL, 0);
 }
 
-static int64_t arg_int(const struct command *c, const char *name, int64_t otherwise)
+int64_t command_arg_int(const struct command *c, const char *name, int64_t otherwise)
 {
     const json_t *value = json_object_get(c->args, name);
 
@@ -144,7 +122,7 @@ static int64_t arg_int(const struct command *c, const char *name, int64_t otherw
 }
 
 /* Appends to the list unless the answer is large enough. */
-static void add_row(struct command *c, json_t *row, size_t bytes)
+void command_add_row(struct command *c, json_t *row, size_t bytes)
 {
     c->bytes += bytes;
     if (!row || c->bytes > ANSWER_MAX) {
@@ -192,11 +170,11 @@ static const char *live_state(struct bh_queued *q, const struct bh_recipient_row
 
 static json_t *recipient_json(struct bh_queued *q, const struct bh_recipient_row *r)
 {
-    return json_pack("{s:o, s:I, s:o, s:o, s:s, s:I, s:o, s:I, s:o, s:o}", "id", id_json(r->message), "index",
-                     (json_int_t)r->idx, "to", text_json(r->address), "domain", text_json(r->route), "state",
-                     live_state(q, r), "attempts", (json_int_t)r->attempts, "next_at",
-                     r->finished_at ? json_null() : time_json(r->next_at), "code", (json_int_t)r->code, "text",
-                     text_json(r->text), "finished_at", time_json(r->finished_at));
+    return json_pack("{s:o, s:I, s:o, s:o, s:s, s:I, s:o, s:I, s:o, s:o}", "id", command_id_json(r->message), "index",
+                     (json_int_t)r->idx, "to", command_text_json(r->address), "domain", command_text_json(r->route),
+                     "state", live_state(q, r), "attempts", (json_int_t)r->attempts, "next_at",
+                     r->finished_at ? json_null() : command_time_json(r->next_at), "code", (json_int_t)r->code, "text",
+                     command_text_json(r->text), "finished_at", command_time_json(r->finished_at));
 }
 
 static size_t recipient_bytes(const struct bh_recipient_row *r)
@@ -216,8 +194,8 @@ static void take_listed(void *ctx, const struct bh_row *row)
     bh_recipient_from_row(row, &r);
     json = recipient_json(c->q, &r);
     (void)json_object_set_new(json, "customer_id", json_integer(bh_recipient_listed_customer(row)));
-    (void)json_object_set_new(json, "mail_from", text_json(mail_from));
-    add_row(c, json, recipient_bytes(&r) + mail_from.n);
+    (void)json_object_set_new(json, "mail_from", command_text_json(mail_from));
+    command_add_row(c, json, recipient_bytes(&r) + mail_from.n);
 }
 
 static void take_recipient(void *ctx, const struct bh_row *row)
@@ -226,10 +204,10 @@ static void take_recipient(void *ctx, const struct bh_row *row)
     struct bh_recipient_row r;
 
     bh_recipient_from_row(row, &r);
-    add_row(c, recipient_json(c->q, &r), recipient_bytes(&r));
+    command_add_row(c, recipient_json(c->q, &r), recipient_bytes(&r));
 }
 
-static void take_event(void *ctx, const struct bh_row *row)
+void command_take_event(void *ctx, const struct bh_row *row)
 {
     struct command *c = ctx;
     struct bh_event_row e;
@@ -241,16 +219,18 @@ static void take_event(void *ctx, const struct bh_row *row)
     bh_event_from_row(row, &e);
     (void)snprintf(cursor, sizeof(cursor), "%lld", (long long)e.seq);
     detail = e.detail.n ? json_loadb(e.detail.p, e.detail.n, 0, NULL) : NULL;
-    add_row(c,
-            json_pack("{s:s, s:o, s:s, s:o, s:o, s:o, s:I, s:I, s:o, s:o}", "cursor", cursor, "at", time_json(e.at),
-                      "event", bh_event_kind_name(e.kind), "id", id_json(e.message), "index",
-                      e.idx == BH_EVENT_WHOLE ? json_null() : json_integer(e.idx), "to",
-                      e.address.p ? text_json(e.address) : json_null(), "customer_id", (json_int_t)e.customer, "code",
-                      (json_int_t)e.code, "text", text_json(e.text), "detail", detail ? detail : json_null()),
-            300 + e.address.n + e.text.n * 2 + e.detail.n);
+    command_add_row(c,
+                    json_pack("{s:s, s:o, s:s, s:o, s:o, s:o, s:I, s:I, s:I, s:o, s:o}", "cursor", cursor, "at",
+                              command_time_json(e.at), "event", bh_event_kind_name(e.kind), "id",
+                              e.message ? command_id_json(e.message) : json_null(), "index",
+                              e.idx == BH_EVENT_WHOLE ? json_null() : json_integer(e.idx), "to",
+                              e.address.p ? command_text_json(e.address) : json_null(), "customer_id",
+                              (json_int_t)e.customer, "domain_id", (json_int_t)e.domain, "code", (json_int_t)e.code,
+                              "text", command_text_json(e.text), "detail", detail ? detail : json_null()),
+                    300 + e.address.n + e.text.n * 2 + e.detail.n);
 }
 
-static void rows_done(void *ctx, const struct bh_result *result)
+void command_rows_done(void *ctx, const struct bh_result *result)
 {
     struct command *c = ctx;
 
@@ -260,40 +240,40 @@ static void rows_done(void *ctx, const struct bh_result *result)
         c->cut = true;
 }
 
-static json_t *last_value(const json_t *list, const char *name)
+json_t *command_last_value(const json_t *list, const char *name)
 {
     size_t n = json_array_size(list);
 
     return n ? json_object_get(json_array_get(list, n - 1), name) : NULL;
 }
 
-static bool take_limit(struct command *c)
+bool command_take_limit(struct command *c)
 {
-    c->limit = arg_int(c, "limit", LIST_USUAL);
+    c->limit = command_arg_int(c, "limit", LIST_USUAL);
     if (c->limit >= 1 && c->limit <= LIST_MAX)
         return true;
-    fail(c, "invalid", "limit is 1 to 1000", "Say where to go on with \"after\"");
+    command_fail(c, "invalid", "limit is 1 to 1000", "Say where to go on with \"after\"");
     return false;
 }
 
-/* ---- queue list, event list ---- */
+/* ---- queue list ---- */
 
 static void listed(void *ctx, const struct bh_result *result)
 {
     struct command *c = ctx;
     json_t *id, *index;
 
-    rows_done(c, result);
+    command_rows_done(c, result);
     if (c->err) {
-        fail_store(c);
+        command_fail_store(c);
         return;
     }
-    id = last_value(c->list, "id");
-    index = last_value(c->list, "index");
+    id = command_last_value(c->list, "id");
+    index = command_last_value(c->list, "index");
     (void)json_object_set_new(
         c->result, "next",
         c->cut && id ? json_sprintf("%s/%d", json_string_value(id), (int)json_integer_value(index)) : json_null());
-    done(c);
+    command_done(c);
 }
 
 static bool parse_after(bh_str after, uint64_t *message, uint64_t *idx)
@@ -302,57 +282,24 @@ static bool parse_after(bh_str after, uint64_t *message, uint64_t *idx)
     bh_str id = bh_str_cut(after, '/', &rest);
 
     *message = *idx = 0;
-    return !after.n || (parse_id(id, message) && bh_str_to_u64(rest, UINT32_MAX, idx) == BH_OK);
+    return !after.n || (command_parse_id(id, message) && bh_str_to_u64(rest, UINT32_MAX, idx) == BH_OK);
 }
 
 static void queue_list(struct command *c)
 {
     uint64_t message, idx;
 
-    if (!take_limit(c))
+    if (!command_take_limit(c))
         return;
-    if (!parse_after(arg(c, "after"), &message, &idx)) {
-        fail(c, "invalid", "\"after\" is not a cursor", "Take it from \"next\" of the last answer");
+    if (!parse_after(command_arg(c, "after"), &message, &idx)) {
+        command_fail(c, "invalid", "\"after\" is not a cursor", "Take it from \"next\" of the last answer");
         return;
     }
     (void)json_object_set_new(c->result, "counts", counts_json(c->q));
     c->list = json_array();
     (void)json_object_set_new(c->result, "recipients", c->list);
-    bh_recipient_list_open(c->q->store, message, (uint32_t)idx, arg_int(c, "customer_id", 0), arg(c, "domain"),
-                           c->limit, take_listed, listed, c);
-}
-
-static void events_listed(void *ctx, const struct bh_result *result)
-{
-    struct command *c = ctx;
-    json_t *cursor;
-
-    rows_done(c, result);
-    if (c->err) {
-        fail_store(c);
-        return;
-    }
-    cursor = last_value(c->list, "cursor");
-    (void)json_object_set(c->result, "next", cursor ? cursor : json_object_get(c->args, "after"));
-    (void)json_object_set_new(c->result, "more", json_boolean(c->cut));
-    done(c);
-}
-
-static void event_list(struct command *c)
-{
-    bh_str after = arg(c, "after");
-    uint64_t seq = 0;
-
-    if (!take_limit(c))
-        return;
-    if (after.n && bh_str_to_u64(after, INT64_MAX, &seq) != BH_OK) {
-        fail(c, "invalid", "\"after\" is not a cursor", "Take it from \"next\" of the last answer");
-        return;
-    }
-    c->list = json_array();
-    (void)json_object_set_new(c->result, "events", c->list);
-    bh_event_select_after(c->q->store, (int64_t)seq, arg_int(c, "customer_id", 0), c->limit, take_event, events_listed,
-                          c);
+    bh_recipient_list_open(c->q->store, message, (uint32_t)idx, command_arg_int(c, "customer_id", 0),
+                           command_arg(c, "domain"), c->limit, take_listed, listed, c);
 }
 
 /* ---- message show ---- */
@@ -365,24 +312,25 @@ static void take_message(void *ctx, const struct bh_row *row)
     bh_message_from_row(row, &m);
     json_decref(c->result);
     c->result = json_pack("{s:o, s:s, s:I, s:I, s:o, s:o, s:o, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "id",
-                          id_json(m.id), "destination", m.destination == BH_TO_STEWARD ? "ourselves" : "world",
+                          command_id_json(m.id), "destination", m.destination == BH_TO_STEWARD ? "ourselves" : "world",
                           "customer_id", (json_int_t)m.customer, "domain_id", (json_int_t)m.domain, "header_from",
-                          text_json(m.header_from), "from_domain", text_json(m.from_domain), "mail_from",
-                          text_json(m.mail_from), "size", (json_int_t)m.size, "accepted_at", time_json(m.accepted_at),
-                          "expires_at", time_json(m.expires_at), "finished_at", time_json(m.finished_at), "client",
-                          text_json(m.client), "helo", text_json(m.helo), "protocol", text_json(m.protocol),
-                          "credential_id", m.credential ? json_integer(m.credential) : json_null());
+                          command_text_json(m.header_from), "from_domain", command_text_json(m.from_domain),
+                          "mail_from", command_text_json(m.mail_from), "size", (json_int_t)m.size, "accepted_at",
+                          command_time_json(m.accepted_at), "expires_at", command_time_json(m.expires_at),
+                          "finished_at", command_time_json(m.finished_at), "client", command_text_json(m.client),
+                          "helo", command_text_json(m.helo), "protocol", command_text_json(m.protocol), "credential_id",
+                          m.credential ? json_integer(m.credential) : json_null());
 }
 
 static void message_events_read(void *ctx, const struct bh_result *result)
 {
     struct command *c = ctx;
 
-    rows_done(c, result);
+    command_rows_done(c, result);
     if (c->err)
-        fail_store(c);
+        command_fail_store(c);
     else
-        done(c);
+        command_done(c);
 }
 
 static void message_recipients_read(void *ctx, const struct bh_result *result)
@@ -390,9 +338,9 @@ static void message_recipients_read(void *ctx, const struct bh_result *result)
     struct command *c = ctx;
     uint64_t id = 0;
 
-    rows_done(c, result);
-    if (c->err || !parse_id(arg(c, "id"), &id)) {
-        fail_store(c);
+    command_rows_done(c, result);
+    if (c->err || !command_parse_id(command_arg(c, "id"), &id)) {
+        command_fail_store(c);
         return;
     }
     (void)json_object_set_new(c->result, "more_recipients", json_boolean(c->cut));
@@ -400,7 +348,7 @@ static void message_recipients_read(void *ctx, const struct bh_result *result)
     c->list = json_array();
     c->limit = LIST_MAX;
     (void)json_object_set_new(c->result, "events", c->list);
-    bh_event_select_message(c->q->store, id, c->limit, take_event, message_events_read, c);
+    bh_event_select_message(c->q->store, id, c->limit, command_take_event, message_events_read, c);
 }
 
 static void message_read(void *ctx, const struct bh_result *result)
@@ -408,12 +356,13 @@ static void message_read(void *ctx, const struct bh_result *result)
     struct command *c = ctx;
     uint64_t id = 0;
 
-    if (result->err || !parse_id(arg(c, "id"), &id)) {
-        fail_store(c);
+    if (result->err || !command_parse_id(command_arg(c, "id"), &id)) {
+        command_fail_store(c);
         return;
     }
     if (!result->rows) {
-        fail(c, "not_found", "there is no such message", "Finished messages are kept for the retention time only");
+        command_fail(c, "not_found", "there is no such message",
+                     "Finished messages are kept for the retention time only");
         return;
     }
     c->list = json_array();
@@ -426,21 +375,21 @@ static void message_show(struct command *c)
 {
     uint64_t id;
 
-    if (!parse_id(arg(c, "id"), &id))
-        fail(c, "invalid", "this is not a message id", "An id is msg_ and 13 letters and digits");
+    if (!command_parse_id(command_arg(c, "id"), &id))
+        command_fail(c, "invalid", "this is not a message id", "An id is msg_ and 13 letters and digits");
     else
         bh_message_select(c->q->store, id, take_message, message_read, c);
 }
 
 static void queue_show(struct command *c)
 {
-    if (arg(c, "id").p) {
+    if (command_arg(c, "id").p) {
         message_show(c);
         return;
     }
     json_decref(c->result);
     c->result = counts_json(c->q);
-    done(c);
+    command_done(c);
 }
 
 /* ---- queue retry, queue drop ---- */
@@ -502,33 +451,33 @@ static void targets_read(void *ctx, const struct bh_result *result)
     struct command *c = ctx;
 
     if (result->err) {
-        fail_store(c);
+        command_fail_store(c);
         return;
     }
     c->act(c);
     (void)json_object_set_new(c->result, "more", json_boolean(c->target_count == ACT_MAX));
     c->q->options.ops->want_turn(c->q->options.ctx);
-    done(c);
+    command_done(c);
 }
 
 static void on_targets(struct command *c, void (*act)(struct command *c))
 {
     uint64_t id;
-    bh_str domain = arg(c, "domain");
-    int64_t customer = arg_int(c, "customer_id", 0);
+    bh_str domain = command_arg(c, "domain");
+    int64_t customer = command_arg_int(c, "customer_id", 0);
 
     c->act = act;
     c->targets = calloc(ACT_MAX, sizeof(*c->targets));
     if (!c->targets)
-        fail(c, "temporary", "out of memory", "Try again");
-    else if (arg(c, "id").p && !parse_id(arg(c, "id"), &id)) /* never taken for "all" */
-        fail(c, "invalid", "this is not a message id", "An id is msg_ and 13 letters and digits");
-    else if (parse_id(arg(c, "id"), &id))
+        command_fail(c, "temporary", "out of memory", "Try again");
+    else if (command_arg(c, "id").p && !command_parse_id(command_arg(c, "id"), &id)) /* never taken for "all" */
+        command_fail(c, "invalid", "this is not a message id", "An id is msg_ and 13 letters and digits");
+    else if (command_parse_id(command_arg(c, "id"), &id))
         bh_recipient_select_message(c->q->store, id, 0, ACT_MAX, take_target, targets_read, c);
     else if (domain.n || customer || json_is_true(json_object_get(c->args, "all")))
         bh_recipient_list_open(c->q->store, 0, 0, customer, domain, ACT_MAX, take_target, targets_read, c);
     else
-        fail(c, "invalid", "which ones is not said", "Give an id, a domain, a customer_id, or all");
+        command_fail(c, "invalid", "which ones is not said", "Give an id, a domain, a customer_id, or all");
 }
 
 static void queue_retry(struct command *c)
@@ -553,7 +502,10 @@ static const struct {
     {"queue", "retry", queue_retry, " id domain customer_id all "},
     {"queue", "drop", queue_drop, " id domain customer_id all "},
     {"message", "show", message_show, " id "},
-    {"event", "list", event_list, " after customer_id limit "},
+    {"event", "list", bh_event_list, " after reader customer_id domain_id id event since until limit "},
+    {"event", "ack", bh_event_ack, " reader cursor "},
+    {"event", "forget", bh_event_forget, " reader "},
+    {"event", "readers", bh_event_readers, " "},
 };
 
 static bool knows_args(struct command *c, const char *known)
@@ -579,10 +531,10 @@ static void run(struct command *c)
         if (knows_args(c, rows[i].args))
             rows[i].run(c);
         else
-            fail(c, "invalid", "an argument is not known", "See behalf help");
+            command_fail(c, "invalid", "an argument is not known", "See behalf help");
         return;
     }
-    fail(c, "invalid", "no such command", "The queue knows queue, message and event");
+    command_fail(c, "invalid", "no such command", "The queue knows queue, message and event");
 }
 
 void bh_queued_command(struct bh_queued *q, const struct bh_requester *from, bh_str json)

@@ -140,6 +140,7 @@ static void committed(void *ctx, bh_err err)
     }
     while (!bh_list_empty(&g->submits))
         end_submit(q, BH_LIST_HEAD(&g->submits, struct pending_submit, node), err);
+    end_told_events(q, err);
     if (err)
         return;
     q->stats.commits++;
@@ -185,6 +186,7 @@ void group_free(struct bh_queued *q)
         content_free(submit->content);
         free(submit);
     }
+    forget_told_events(q);
     while (!bh_list_empty(&g->results))
         free(BH_CONTAINER_OF(bh_list_take(&g->results), struct pending_result, node));
 }

@@ -165,6 +165,7 @@ static void make_parts(struct bh_queued *q)
     bh_list_init(&q->files.pending);
     bh_list_init(&q->group.submits);
     bh_list_init(&q->group.results);
+    bh_list_init(&q->group.events);
     bh_list_init(&q->identities.lru);
     bh_map_init(&q->identities.by_key, q->options.seed);
     bh_map_init(&q->identities.by_token, q->options.seed);
@@ -235,12 +236,15 @@ void bh_queued_configure(struct bh_queued *q, const struct bh_queued_options *op
 
 struct purge {
     struct bh_queued *q;
-    int64_t deleted;
+    int64_t deleted; /* the most of the statements */
 };
 
 static void purged_rows(void *ctx, const struct bh_result *result)
 {
-    ((struct purge *)ctx)->deleted = result->err ? 0 : result->changed;
+    struct purge *purge = ctx;
+
+    if (!result->err && result->changed > purge->deleted)
+        purge->deleted = result->changed;
 }
 
 static void purge_committed(void *ctx, bh_err err)
@@ -270,6 +274,7 @@ static void purge_old(struct bh_queued *q)
     bh_store_begin(q->store);
     bh_message_purge(q->store, bh_id_floor(now - q->options.retention_ms), now - q->options.retention_ms, PURGE_ROWS,
                      purged_rows, purge);
+    bh_event_purge(q->store, (int64_t)bh_id_floor(now - q->options.retention_ms), PURGE_ROWS, purged_rows, purge);
     bh_store_commit(q->store, purge_committed, purge);
 }
 
@@ -314,7 +319,8 @@ void bh_queued_turn(struct bh_queued *q)
 
 bool bh_queued_idle(const struct bh_queued *q)
 {
-    return !q->group.result_count && !q->group.began && !q->flights.count && bh_list_empty(&q->group.submits);
+    return !q->group.result_count && !q->group.began && bh_list_empty(&q->group.events) && !q->flights.count &&
+           bh_list_empty(&q->group.submits);
 }
 
 void bh_queued_drain(struct bh_queued *q)

@@ -43,6 +43,8 @@ struct bh_queued_ops {
     /* `body_fd` is -1 or stays the engine's. An error: the worker is dead or full; its deliveries are taken back when
      * bh_queued_worker_down says so. */
     bh_err (*deliver)(void *ctx, void *peer, const struct bh_msg_deliver *deliver, int body_fd);
+    /* EVENT is committed, or cannot be now. */
+    void (*event_reply)(void *ctx, const struct bh_requester *to, bool ok);
     bh_err (*result_ack)(void *ctx, void *peer, bh_str deliveries);
     /* Asks controld; bh_queued_identity is called with `token` later, never from inside. */
     bh_err (*ask_identity)(void *ctx, const struct bh_msg_identity *question, uint64_t token);
@@ -111,6 +113,11 @@ BH_MUST bh_err bh_queued_in_flight(struct bh_queued *queued, struct bh_worker *w
 void bh_queued_slots(struct bh_queued *queued, struct bh_worker *worker, uint32_t more);
 /* RESULT. BH_E_RANGE: an unknown verdict; BH_E_NOMEM. */
 BH_MUST bh_err bh_queued_result(struct bh_queued *queued, struct bh_worker *worker, const struct bh_msg_result *result);
+
+/* ---- events of other roles ---- */
+
+/* EVENT: answered through event_reply when it is committed. BH_E_SYNTAX. */
+BH_MUST bh_err bh_queued_event(struct bh_queued *queued, const struct bh_requester *from, bh_str events);
 
 /* ---- identities ---- */
 

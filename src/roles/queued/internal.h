@@ -126,11 +126,13 @@ struct pending_result {
     int64_t customer;
     bh_str text;   /* behind the struct */
     bh_str detail; /* JSON, behind it */
+    bh_str events; /* of the steward, behind it */
 };
 
 struct group {
     struct bh_list submits;
     struct bh_list results; /* oldest first */
+    struct bh_list events;  /* told by other roles: answered after the commit */
     size_t result_count;
     bh_time_ms results_since;
     bool began;              /* a transaction is open */
@@ -250,6 +252,16 @@ void write_result(struct bh_queued *q, struct pending_result *result);
 void apply_result(struct bh_queued *q, struct pending_result *result);
 void write_event(struct bh_queued *q, enum bh_event_kind kind, uint64_t message, int32_t idx, int64_t customer,
                  uint16_t code, bh_str text, bh_str detail);
+
+/* ---- event_in.c ---- */
+
+/* BH_E_SYNTAX: not a list of events, or one of them is none. */
+bh_err check_told_events(bh_str events);
+/* Writes them into the open transaction. */
+void write_told_events(struct bh_queued *q, bh_str events);
+/* Answers what waited for the commit. */
+void end_told_events(struct bh_queued *q, bh_err err);
+void forget_told_events(struct bh_queued *q);
 
 /* ---- engine.c ---- */
 

@@ -89,6 +89,15 @@ static bh_err deliver(void *ctx, void *peer, const struct bh_msg_deliver *messag
     return err;
 }
 
+static void event_reply(void *ctx, const struct bh_requester *to, bool ok)
+{
+    struct bh_peer *peer = asker(to);
+
+    (void)ctx;
+    if (peer)
+        ignore(BH_PEER_SEND(peer, EVENT_REPLY, to->id, event_reply, &(struct bh_msg_event_reply){ok}));
+}
+
 static bh_err result_ack(void *ctx, void *peer, bh_str deliveries)
 {
     (void)ctx;
@@ -161,8 +170,8 @@ static void wake_at(void *ctx, bh_time_ms at)
         bh_timer_set(&queued->wake, in > 0 ? in : 0);
 }
 
-static const struct bh_queued_ops ops = {submit_reply, command_reply, deliver, result_ack, ask_identity,
-                                         put_grant,    want_turn,     wake_at, now};
+static const struct bh_queued_ops ops = {submit_reply, command_reply, deliver,   event_reply, result_ack,
+                                         ask_identity, put_grant,     want_turn, wake_at,     now};
 
 static void end_if_drained(struct queued *queued)
 {
@@ -377,6 +386,15 @@ static bh_err on_command(struct queued *queued, struct bh_peer *peer, const stru
     return err;
 }
 
+static bh_err on_event(struct queued *queued, struct bh_peer *peer, const struct bh_ipc_message *message)
+{
+    struct bh_requester from = requester(peer, message);
+    struct bh_msg_event event;
+    bh_err err = bh_msg_event_get(message->body, &event);
+
+    return err ? err : bh_queued_event(queued->engine, &from, event.events);
+}
+
 static bh_err on_result(struct queued *queued, struct bh_worker *worker, bh_str body)
 {
     struct bh_msg_result result;
@@ -446,6 +464,8 @@ static bh_err handle_message(struct bh_role *role, struct bh_peer *peer, struct 
         return on_submit(queued, peer, message);
     if (message->type == BH_MSG_BODY_FILE && may_submit)
         return on_body_file(queued, peer, message);
+    if (message->type == BH_MSG_EVENT && (peer->kind == BH_ROLE_CONTROLD || peer->kind == BH_ROLE_STEWARD))
+        return on_event(queued, peer, message);
     if (peer->kind == BH_ROLE_SENDER || peer->kind == BH_ROLE_STEWARD)
         return from_worker(queued, peer, message);
     if (message->type == BH_MSG_GRANT_KEY && peer->kind == BH_ROLE_KEYD)

@@ -49,6 +49,8 @@ static void write_detail(struct bh_buf *out, const struct bh_msg_result *r, uint
     json_text(out, "phase", r->phase);
     json_text(out, "signed_by", r->signed_by);
     json_text(out, "mail_from", r->mail_from);
+    json_text(out, "class", r->refusal_class);
+    json_text(out, "reason", r->refusal_reason);
     if (r->took_ms)
         json_number(out, "took_ms", r->took_ms);
     bh_buf_char(out, '}');
@@ -70,14 +72,14 @@ static enum bh_event_kind kind_of(struct bh_queued *q, const struct bh_queue *qu
 }
 
 static struct pending_result *new_pending(struct bh_queue *queue, struct bh_queue_item *item, bh_str text,
-                                          bh_str detail)
+                                          bh_str detail, bh_str events)
 {
     struct pending_result *r;
     char *at;
 
     if (text.n > RESULT_TEXT_MAX)
         text.n = RESULT_TEXT_MAX;
-    r = malloc(sizeof(*r) + text.n + detail.n);
+    r = malloc(sizeof(*r) + text.n + detail.n + events.n);
     if (!r)
         return NULL;
     *r = (struct pending_result){.queue = queue,
@@ -95,6 +97,10 @@ static struct pending_result *new_pending(struct bh_queue *queue, struct bh_queu
     if (detail.n)
         memcpy(at, detail.p, detail.n);
     r->detail = bh_str_of(at, detail.n);
+    at += detail.n;
+    if (events.n)
+        memcpy(at, events.p, events.n);
+    r->events = bh_str_of(at, events.n);
     return r;
 }
 
@@ -139,7 +145,8 @@ static bh_err settle_taken(struct bh_queued *q, struct bh_worker *worker, struct
     write_detail(&detail, result, attempt);
     if (bh_buf_err(&detail))
         bh_buf_clear(&detail); /* far too long a text somewhere: the event goes without */
-    r = new_pending(queue, item, result->text, bh_buf_view(&detail));
+    r = new_pending(queue, item, result->text, bh_buf_view(&detail),
+                    worker->serves == BH_TO_STEWARD ? result->events : bh_str_of(NULL, 0));
     bh_buf_free(&detail);
     if (!r)
         return BH_E_NOMEM;
@@ -202,7 +209,7 @@ bh_err bh_queued_result(struct bh_queued *q, struct bh_worker *worker, const str
     struct flight *flight = node ? BH_CONTAINER_OF(node, struct flight, by_id) : NULL;
     bh_err err = BH_OK;
 
-    if (result->verdict < BH_DELIVERED || result->verdict > BH_BOUNCED)
+    if (result->verdict < BH_DELIVERED || result->verdict > BH_BOUNCED || check_told_events(result->events))
         return BH_E_RANGE;
     if (!flight)
         return result_of_old(q, worker, result);
@@ -239,7 +246,7 @@ void refuse_flight(struct bh_queued *q, struct flight *flight, uint8_t verdict, 
     struct pending_result *r;
 
     write_detail(&detail, &as_result, flight->attempt);
-    r = new_pending(queue, item, reason, bh_buf_view(&detail));
+    r = new_pending(queue, item, reason, bh_buf_view(&detail), bh_str_of(NULL, 0));
     bh_buf_free(&detail);
     if (r) {
         r->attempts = flight->attempt;
@@ -260,7 +267,7 @@ void hold_flight(struct bh_queued *q, struct flight *flight, struct identity *id
     struct pending_result *r;
 
     write_detail(&detail, &as_result, item->attempts);
-    r = new_pending(queue, item, identity->reason, bh_buf_view(&detail));
+    r = new_pending(queue, item, identity->reason, bh_buf_view(&detail), bh_str_of(NULL, 0));
     bh_buf_free(&detail);
     if (r) {
         r->kind = BH_EVENT_DEFERRED;
@@ -274,8 +281,8 @@ void hold_flight(struct bh_queued *q, struct flight *flight, struct identity *id
 
 void expire_item(struct bh_queued *q, struct bh_queue *queue, struct bh_queue_item *item)
 {
-    struct pending_result *r =
-        new_pending(queue, item, BH_STR("the destination has not answered in all that time"), bh_str_of(NULL, 0));
+    struct pending_result *r = new_pending(queue, item, BH_STR("the destination has not answered in all that time"),
+                                           bh_str_of(NULL, 0), bh_str_of(NULL, 0));
 
     if (r) {
         r->kind = BH_EVENT_EXPIRED;
@@ -290,7 +297,7 @@ bh_err drop_item(struct bh_queued *q, struct bh_queue *queue, struct bh_queue_it
 
     if (item->state == BH_QUEUE_TAKEN || item->state == BH_QUEUE_SETTLED)
         return BH_E_BUSY;
-    r = new_pending(queue, item, why, bh_str_of(NULL, 0));
+    r = new_pending(queue, item, why, bh_str_of(NULL, 0), bh_str_of(NULL, 0));
     if (!r)
         return BH_E_NOMEM;
     r->kind = BH_EVENT_DROPPED;
@@ -349,6 +356,7 @@ void write_result(struct bh_queued *q, struct pending_result *r)
         }
     }
     write_event(q, r->kind, r->message, (int32_t)r->idx, r->customer, r->code, r->text, r->detail);
+    write_told_events(q, r->events);
 }
 
 static void count(struct bh_queued *q, enum bh_event_kind kind)

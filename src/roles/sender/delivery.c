@@ -174,7 +174,7 @@ static bh_err make_mail_from(struct delivery *delivery)
                               .customer = delivery->message.customer_id,
                               .message = delivery->message.message_id,
                               .recipient = delivery->message.recipient_index};
-    bh_err err = key ? bh_verp_encode(&address, key, delivery->mail_from_local) : BH_E_NOT_FOUND;
+    bh_err err = key ? bh_verp_encode(&address, delivery->message.bounce_domain, key, delivery->mail_from_local) : BH_E_NOT_FOUND;
 
     if (err)
         return err;

@@ -62,7 +62,7 @@ static void take_inbound(struct session *session, const struct bh_smtp_mailbox *
         session_peer_away(session);
         return;
     }
-    switch (bh_verp_decode(mailbox->local, &session->smtpd->ring, &verp)) {
+    switch (bh_verp_decode(mailbox->local, mailbox->domain, &session->smtpd->ring, &verp)) {
     case BH_VERP_OK:
         ask_domain(session, mailbox);
         break;

@@ -6,6 +6,8 @@
 static const struct bh_verp sample = {
     .kind = BH_VERP_BOUNCE, .customer = 7, .message = 0x0123456789abcdefULL, .recipient = 3};
 
+static const bh_str domain = {"bounce.Customer.example", 23};
+
 static struct bh_verp_key key_of(uint16_t period)
 {
     struct bh_verp_key key = {.period = period};
@@ -21,13 +23,16 @@ static void comes_back(void **state)
     char local[BH_VERP_CHARS], upper[BH_VERP_CHARS];
     struct bh_verp got;
 
-    assert_ok(bh_verp_encode(&sample, &keys[0], local));
+    assert_ok(bh_verp_encode(&sample, domain, &keys[0], local));
     assert_true(BH_VERP_CHARS <= 64);
     for (size_t i = 0; i < sizeof local; i++) {
         assert_true(bh_is_lower(local[i]) || (local[i] >= '2' && local[i] <= '7'));
         upper[i] = bh_is_lower(local[i]) ? (char)(local[i] - 32) : local[i];
     }
-    assert_int_equal(bh_verp_decode(bh_str_of(upper, sizeof upper), &ring, &got), BH_VERP_OK);
+    assert_int_equal(bh_verp_decode(bh_str_of(upper, sizeof upper), BH_STR("BOUNCE.customer.example"), &ring, &got),
+                     BH_VERP_OK);
+    assert_int_equal(bh_verp_decode(bh_str_of(upper, sizeof upper), BH_STR("bounce.other.example"), &ring, &got),
+                     BH_VERP_WRONG_KEY);
     assert_int_equal(got.kind, BH_VERP_BOUNCE);
     assert_int_equal(got.period, 100);
     assert_int_equal(got.customer, 7);
@@ -42,13 +47,13 @@ static void any_changed_character_is_noticed(void **state)
     char local[BH_VERP_CHARS];
     struct bh_verp got;
 
-    assert_ok(bh_verp_encode(&sample, &keys[0], local));
+    assert_ok(bh_verp_encode(&sample, domain, &keys[0], local));
     for (size_t i = 0; i < sizeof local; i++) {
         char was = local[i];
         local[i] = was == 'c' ? 'd' : 'c';
-        assert_int_not_equal(bh_verp_decode(bh_str_of(local, sizeof local), &ring, &got), BH_VERP_OK);
+        assert_int_not_equal(bh_verp_decode(bh_str_of(local, sizeof local), domain, &ring, &got), BH_VERP_OK);
         local[i] = '1';
-        assert_int_equal(bh_verp_decode(bh_str_of(local, sizeof local), &ring, &got), BH_VERP_NOT_OURS);
+        assert_int_equal(bh_verp_decode(bh_str_of(local, sizeof local), domain, &ring, &got), BH_VERP_NOT_OURS);
         local[i] = was;
     }
 }
@@ -61,20 +66,20 @@ static void tells_what_is_wrong(void **state)
     struct bh_verp got, odd = sample;
 
     wrong.key[31] ^= 1;
-    assert_ok(bh_verp_encode(&sample, &old, local));
-    assert_int_equal(bh_verp_decode(bh_str_of(local, sizeof local), &ring, &got), BH_VERP_EXPIRED);
-    assert_ok(bh_verp_encode(&sample, &next, local));
-    assert_int_equal(bh_verp_decode(bh_str_of(local, sizeof local), &ring, &got), BH_VERP_WRONG_KEY);
-    assert_ok(bh_verp_encode(&sample, &wrong, local));
-    assert_int_equal(bh_verp_decode(bh_str_of(local, sizeof local), &ring, &got), BH_VERP_WRONG_KEY);
+    assert_ok(bh_verp_encode(&sample, domain, &old, local));
+    assert_int_equal(bh_verp_decode(bh_str_of(local, sizeof local), domain, &ring, &got), BH_VERP_EXPIRED);
+    assert_ok(bh_verp_encode(&sample, domain, &next, local));
+    assert_int_equal(bh_verp_decode(bh_str_of(local, sizeof local), domain, &ring, &got), BH_VERP_WRONG_KEY);
+    assert_ok(bh_verp_encode(&sample, domain, &wrong, local));
+    assert_int_equal(bh_verp_decode(bh_str_of(local, sizeof local), domain, &ring, &got), BH_VERP_WRONG_KEY);
     odd.kind = (enum bh_verp_kind)15;
-    assert_ok(bh_verp_encode(&odd, &now, local));
-    assert_int_equal(bh_verp_decode(bh_str_of(local, sizeof local), &ring, &got), BH_VERP_MALFORMED);
+    assert_ok(bh_verp_encode(&odd, domain, &now, local));
+    assert_int_equal(bh_verp_decode(bh_str_of(local, sizeof local), domain, &ring, &got), BH_VERP_MALFORMED);
     odd.kind = (enum bh_verp_kind)16;
-    assert_int_equal(bh_verp_encode(&odd, &now, local), BH_E_INVALID);
-    assert_int_equal(bh_verp_decode(BH_STR("postmaster"), &ring, &got), BH_VERP_NOT_OURS);
-    assert_int_equal(bh_verp_decode(BH_STR(""), &ring, &got), BH_VERP_NOT_OURS);
-    assert_int_equal(bh_verp_decode(bh_str_of(local, 47), &ring, &got), BH_VERP_NOT_OURS);
+    assert_int_equal(bh_verp_encode(&odd, domain, &now, local), BH_E_INVALID);
+    assert_int_equal(bh_verp_decode(BH_STR("postmaster"), domain, &ring, &got), BH_VERP_NOT_OURS);
+    assert_int_equal(bh_verp_decode(BH_STR(""), domain, &ring, &got), BH_VERP_NOT_OURS);
+    assert_int_equal(bh_verp_decode(bh_str_of(local, 47), domain, &ring, &got), BH_VERP_NOT_OURS);
 }
 
 static void random_addresses_are_never_ours(void **state)
@@ -90,7 +95,7 @@ static void random_addresses_are_never_ours(void **state)
         for (size_t i = 0; i < sizeof local; i++)
             local[i] = "abcdefghijklmnopqrstuvwxyz234567"[bh_random_below(&random.base, 32)];
         local[0] = 'b';
-        assert_int_not_equal(bh_verp_decode(bh_str_of(local, sizeof local), &ring, &got), BH_VERP_OK);
+        assert_int_not_equal(bh_verp_decode(bh_str_of(local, sizeof local), domain, &ring, &got), BH_VERP_OK);
     }
 }
 

@@ -152,6 +152,23 @@ static bh_time_ms read_clock(void *ctx)
     return ((struct world *)ctx)->now;
 }
 
+static bh_err take_events(void *ctx, bh_str events, bh_told *done, void *done_ctx)
+{
+    struct world *world = ctx;
+    struct bh_cur list = bh_cur_make(events);
+    struct bh_rec_told_event event;
+
+    world->tellings++;
+    while (bh_rec_told_event_next(&list, &event) == BH_MORE && world->told_count < 8) {
+        world->told_kinds[world->told_count] = event.kind;
+        assert_ok(bh_str_to_c(event.key, world->told_keys[world->told_count++], sizeof(world->told_keys[0])));
+    }
+    if (world->queued_away)
+        return BH_E_CLOSED;
+    done(done_ctx, BH_OK);
+    return BH_OK;
+}
+
 static const struct bh_controld_out orders = {.make_key = make_key,
                                               .ask_dns = ask_dns,
                                               .dns_stats = count_dns,
@@ -163,7 +180,8 @@ static const struct bh_controld_out orders = {.make_key = make_key,
                                               .version = take_version,
                                               .wake = take_wake,
                                               .settle = take_settle,
-                                              .log = take_log};
+                                              .log = take_log,
+                                              .tell_events = take_events};
 
 /* ---- the world ---- */
 

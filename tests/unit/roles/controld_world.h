@@ -29,6 +29,10 @@ struct world {
     bool queued_is_down;
     char last_submit[1 << 17], last_recipients[2000];
     unsigned zones, commits, versions, settles, submits;
+    unsigned tellings, told_count;
+    int told_kinds[8];
+    char told_keys[8][64];
+    bool queued_away;
     char last_zones[4000]; /* names, each followed by a blank */
     json_t *got;
     struct bh_arena *arena;

@@ -37,6 +37,15 @@ static void submit_reply(void *ctx, const struct bh_requester *to, const struct 
     w->replies[w->reply_count++] = (struct reply){to->id, reply->ok, reply->message_id, reply->code};
 }
 
+static void event_reply(void *ctx, const struct bh_requester *to, bool ok)
+{
+    struct world *w = ctx;
+
+    (void)to;
+    w->events_told += ok;
+    w->events_refused += !ok;
+}
+
 static void command_reply(void *ctx, const struct bh_requester *to, bh_str json)
 {
     struct world *w = ctx;
@@ -141,8 +150,8 @@ static bh_time_ms now(void *ctx)
     return ((struct world *)ctx)->now;
 }
 
-static const struct bh_queued_ops ops = {submit_reply, command_reply, deliver, result_ack, ask_identity,
-                                         put_grant,    want_turn,     wake_at, now};
+static const struct bh_queued_ops ops = {submit_reply, command_reply, deliver,   event_reply, result_ack,
+                                         ask_identity, put_grant,     want_turn, wake_at,     now};
 
 /* ---- life ---- */
 

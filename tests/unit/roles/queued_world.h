@@ -50,6 +50,7 @@ struct world {
     struct reply *replies;
     size_t reply_count;
     char *command_answer;
+    size_t events_told, events_refused;
     struct sender senders[SENDERS];
     struct sender steward;
     bool wants_turn;

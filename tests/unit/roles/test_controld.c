@@ -290,6 +290,29 @@ static void test_a_new_dnsd_gets_everything(void **state)
     assert_int_equal(zones, 2 + 4 * 3 + 1);
 }
 
+static void test_events_are_told_once(void **state)
+{
+    struct world *w = *state;
+    char key[64];
+
+    w->queued_away = true;
+    bh_controld_event(&w->core, BH_EVENT_DOMAIN_VERIFIED, 7, 3, json_pack("{s:s}", "domain", "customer.example"));
+    bh_controld_event(&w->core, BH_EVENT_ALARM_RAISED, 7, 3, NULL);
+    bh_controld_settle(&w->core);
+    assert_int_equal(w->told_count, 2);
+    memcpy(key, w->told_keys[0], sizeof(key));
+    w->queued_away = false; /* the same once more, with the same keys */
+    bh_controld_tell_events(&w->core);
+    assert_int_equal(w->told_count, 4);
+    assert_int_equal(w->told_kinds[2], BH_EVENT_DOMAIN_VERIFIED);
+    assert_int_equal(w->told_kinds[3], BH_EVENT_ALARM_RAISED);
+    assert_string_equal(key, w->told_keys[2]);
+    assert_string_not_equal(w->told_keys[2], w->told_keys[3]);
+    bh_controld_settle(&w->core); /* and not again */
+    bh_controld_settle(&w->core);
+    assert_int_equal(w->told_count, 4);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -304,6 +327,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_the_delegation_moves_to_who_is_asked_for, open_world, close_world),
         cmocka_unit_test_setup_teardown(test_loss_is_held_then_suspended, open_world, close_world),
         cmocka_unit_test_setup_teardown(test_import_of_a_key, open_world, close_world),
+        cmocka_unit_test_setup_teardown(test_events_are_told_once, open_world, close_world),
         cmocka_unit_test_setup_teardown(test_bounce_domains, open_world, close_world),
         cmocka_unit_test_setup_teardown(test_a_new_dnsd_gets_everything, open_world, close_world),
     };

@@ -1,6 +1,7 @@
 /* test_queued.c: the engine of queued: acknowledgement after commit, leases, results, identities, failures of the disk,
  * commands. What happens at a kill is in test_queued_crash.c. */
 #include "queued_world.h"
+#include "store/event_type.h"
 
 #include "queue/message_id.h"
 #include <signal.h>
@@ -607,6 +608,88 @@ static void test_old_messages_are_purged(void **state)
     world_free(&w);
 }
 
+/* ---- events of other roles ---- */
+
+static void tell(struct world *w, const char *key, enum bh_event_kind kind, uint64_t message, uint32_t customer)
+{
+    struct bh_requester from = {w, 1, 1};
+    struct bh_buf list = bh_buf_make(4096);
+
+    bh_rec_told_event_put(&list, &(struct bh_rec_told_event){.key = bh_str_c(key),
+                                                             .kind = (uint16_t)kind,
+                                                             .customer_id = customer,
+                                                             .domain_id = 3,
+                                                             .message_id = message,
+                                                             .recipient_index = message ? 0 : UINT32_MAX,
+                                                             .code = 550,
+                                                             .text = BH_STR("no such user"),
+                                                             .detail = BH_STR("{\"class\":\"hard\"}")});
+    assert_ok(bh_queued_event(w->engine, &from, bh_buf_view(&list)));
+    bh_buf_free(&list);
+    world_settle(w);
+}
+
+static void test_told_events_count_once(void **state)
+{
+    static const struct bh_query count_told = {"SELECT count(*) FROM event WHERE key IS NOT NULL"};
+    static const struct bh_query count_bounced_later = {"SELECT count(*) FROM recipient WHERE state = 3"};
+    struct bh_requester from = {NULL, 1, 1};
+    struct world w;
+    const char *answer;
+    (void)state;
+
+    world_new(&w, 1);
+    world_connect(&w, &w.senders[0], 10);
+    world_submit(&w, 1, 700, 1);
+    world_settle(&w);
+    world_result(&w, &w.senders[0], 0, BH_DELIVERED);
+    world_advance(&w, 1000);
+    tell(&w, "k1", BH_EVENT_BOUNCED, w.replies[0].message, 8); /* somebody else's */
+    tell(&w, "k1", BH_EVENT_BOUNCED, w.replies[0].message + 1, 7);
+    assert_int_equal(world_count(&w, &count_told), 0);
+    assert_int_equal(world_count(&w, &count_bounced_later), 0);
+    tell(&w, "k1", BH_EVENT_BOUNCED, w.replies[0].message, 7);
+    tell(&w, "k1", BH_EVENT_BOUNCED, w.replies[0].message, 7);
+    tell(&w, "k2", BH_EVENT_DOMAIN_VERIFIED, 0, 7);
+    assert_int_equal(world_count(&w, &count_told), 2);
+    assert_int_equal(world_count(&w, &count_bounced_later), 1);
+    assert_int_equal(w.events_told, 5);
+    assert_int_equal(bh_queued_event(w.engine, &from, BH_STR("nonsense")), BH_E_SYNTAX);
+    answer = world_command(&w, "{\"noun\":\"event\",\"verb\":\"list\",\"args\":{\"event\":\"domain.verified\"}}");
+    assert_non_null(strstr(answer, "\"domain_id\":3"));
+    assert_null(strstr(answer, "\"bounced\""));
+    world_free(&w);
+}
+
+static void test_readers_of_the_log(void **state)
+{
+    struct world w;
+    const char *answer;
+    char ack[200];
+    (void)state;
+
+    world_new(&w, 1);
+    tell(&w, "k1", BH_EVENT_DOMAIN_ADDED, 0, 7);
+    tell(&w, "k2", BH_EVENT_DOMAIN_VERIFIED, 0, 7);
+    answer = world_command(&w, "{\"noun\":\"event\",\"verb\":\"list\",\"args\":{\"reader\":\"r\",\"limit\":1}}");
+    assert_non_null(strstr(answer, "domain.added"));
+    assert_null(strstr(answer, "domain.verified"));
+    (void)snprintf(ack, sizeof(ack),
+                   "{\"noun\":\"event\",\"verb\":\"ack\",\"args\":{\"reader\":\"r\",\"cursor\":\"%.*s\"}}",
+                   (int)strcspn(strstr(answer, "\"cursor\":\"") + 10, "\""), strstr(answer, "\"cursor\":\"") + 10);
+    assert_non_null(strstr(world_command(&w, ack), "\"ok\":true"));
+    world_kill(&w);
+    answer = world_command(&w, "{\"noun\":\"event\",\"verb\":\"list\",\"args\":{\"reader\":\"r\"}}");
+    assert_null(strstr(answer, "domain.added"));
+    assert_non_null(strstr(answer, "domain.verified"));
+    answer = world_command(&w, "{\"noun\":\"event\",\"verb\":\"readers\",\"args\":{}}");
+    assert_non_null(strstr(answer, "\"reader\":\"r\""));
+    world_advance(&w, (int64_t)400 * 86400 * 1000); /* retention */
+    answer = world_command(&w, "{\"noun\":\"event\",\"verb\":\"list\",\"args\":{}}");
+    assert_null(strstr(answer, "domain.verified"));
+    world_free(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -631,6 +714,8 @@ int main(void)
         cmocka_unit_test(test_commands),
         cmocka_unit_test(test_wrong_commands),
         cmocka_unit_test(test_old_messages_are_purged),
+        cmocka_unit_test(test_told_events_count_once),
+        cmocka_unit_test(test_readers_of_the_log),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
