@@ -16,6 +16,7 @@
     X("Customers", "domain", bh_cli_domain, "sending domains: add, records, check, show")                              \
     X("Customers", "credential", bh_cli_credential, "logins for SMTP submission")                                      \
     X("Customers", "change", bh_cli_change, "planned changes that wait for customers to edit records")                  \
+    X("Customers", "pool", bh_cli_pool, "the addresses that mail leaves from")                                         \
     X("Mail", "send", bh_cli_send, "submit a message from a file or standard input")                                   \
     X("Mail", "queue", bh_cli_queue, "what waits: list, show, retry, drop")                                            \
     X("Mail", "message", bh_cli_message, "a message's life")                                                           \
@@ -33,5 +34,8 @@
 #define BH_COMMAND_DECLARE(group, noun, run, summary) bh_cli_run run;
 BH_COMMANDS(BH_COMMAND_DECLARE)
 #undef BH_COMMAND_DECLARE
+
+/* pool.c: `behalf customer|domain set --pool`. */
+int bh_cli_pool_assign(const struct bh_cli *cli, const char *pool, const char *customer, const char *domain);
 
 #endif

@@ -5,13 +5,15 @@
 static const char help[] =
     "usage: behalf customer add NAME\n"
     "       behalf customer set NAME --contact ADDR [--contact ADDR ...] | --no-contact\n"
+    "       behalf customer set NAME --pool POOL\n"
     "       behalf customer list [--after NAME] [--limit N]\n"
     "       behalf customer show NAME\n"
     "       behalf customer notices [NAME] [--limit N]\n"
     "\n"
     "A customer owns sending domains and credentials; no customer can use another's. NAME is 1 to\n"
     "63 of a-z, 0-9, - and _. --contact is whom we tell by mail what he has to do, instead of those set\n"
-    "before; notices lists what was told, newest first.\n";
+    "before; notices lists what was told, newest first. --pool: the egress addresses his mail leaves\n"
+    "from, see behalf pool --help.\n";
 
 static int print_list(json_t *list)
 {
@@ -107,11 +109,11 @@ int bh_cli_customer(struct bh_cli *cli, int argc, char **argv)
     const char *after = NULL, *limit = NULL;
     struct bh_cli_many contact = {.count = 0};
     bool no_contact = false;
-    const struct bh_cli_option options[] = {{.name = "after", .value = &after},
-                                            {.name = "limit", .value = &limit},
-                                            {.name = "contact", .many = &contact},
-                                            {.name = "no-contact", .flag = &no_contact},
-                                            {0}};
+    const char *pool = NULL;
+    const struct bh_cli_option options[] = {
+        {.name = "after", .value = &after},    {.name = "limit", .value = &limit},
+        {.name = "contact", .many = &contact}, {.name = "no-contact", .flag = &no_contact},
+        {.name = "pool", .value = &pool},      {0}};
     json_t *args;
     int status;
 
@@ -121,6 +123,8 @@ int bh_cli_customer(struct bh_cli *cli, int argc, char **argv)
         return bh_control_do(cli, "customer", "add", json_pack("{s:s}", "name", argv[2]), "added customer", argv[2]);
     if (argc == 3 && strcmp(argv[1], "show") == 0)
         return show(cli, "show", json_pack("{s:s}", "name", argv[2]), print_one);
+    if (argc == 3 && strcmp(argv[1], "set") == 0 && pool)
+        return bh_cli_pool_assign(cli, pool, argv[2], NULL);
     if (argc == 3 && strcmp(argv[1], "set") == 0)
         return set(cli, argv[2], &contact, no_contact);
     if ((argc == 2 || argc == 3) && strcmp(argv[1], "notices") == 0)

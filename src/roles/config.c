@@ -127,6 +127,7 @@ static void walk_numbers(struct walk *walk, struct bh_config *c)
 
                                  &c->bounce_keep_s,
                                  &c->zone_ttl_s,
+                                 &c->egress_keep_s,
                                  &c->grace_s,
                                  &c->loss_s,
                                  &c->unanimous_s,

@@ -82,7 +82,8 @@ struct bh_config {
     uint32_t query_log_sample; /* one DNS query in so many is logged; 0 = none */
     bh_str *egress;            /* source addresses of mail: SPF lists them */
     size_t egress_count;
-    bool egress_bind; /* bind outgoing connections to them (false in loopback worlds) */
+    uint32_t egress_keep_s; /* an address stays in SPF for so long after its last mail */
+    bool egress_bind;       /* bind outgoing connections to them (false in loopback worlds) */
 
     bh_str tls_certificate; /* files; empty = no TLS offered */
     bh_str tls_key;

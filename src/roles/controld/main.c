@@ -587,6 +587,7 @@ static bh_err read_platform(struct controld *controld)
                                                    .ttl_s = config->zone_ttl_s,
                                                    .serial = controld->core.serial};
     controld->core.message_size_max = config->message_size_max;
+    controld->core.egress_keep_ms = (int64_t)config->egress_keep_s * 1000;
     controld->core.contacts = config->contacts;
     controld->core.contact_count = config->contact_count;
     controld->core.check_policy = (struct bh_check_policy){.grace_ms = (int64_t)config->grace_s * 1000,

@@ -455,6 +455,7 @@ static void read_names(struct reading *reading, cfg_t *cfg)
     c->log_debug = cfg_getbool(cfg, "log-debug");
     c->egress = get_addresses(reading, egress, "address", false, &c->egress_count);
     c->egress_bind = cfg_getbool(egress, "bind");
+    c->egress_keep_s = get_duration(reading, egress, "keep", 1);
     c->inbound_addresses = get_addresses(reading, inbound, "address", false, &c->inbound_address_count);
     if (!c->inbound_address_count) {
         c->inbound_addresses = c->egress;
@@ -530,7 +531,8 @@ static cfg_t *make_schema(void)
     cfg_opt_t secondary[] = {CFG_STR_LIST("address", NULL, CFGF_NONE), CFG_STR_LIST("notify", NULL, CFGF_NONE),
                              CFG_STR("tsig-key", "", CFGF_NONE), CFG_BOOL("listed", cfg_true, CFGF_NONE), CFG_END()};
     cfg_opt_t inbound[] = {CFG_STR("host", "", CFGF_NONE), CFG_STR_LIST("address", NULL, CFGF_NONE), CFG_END()};
-    cfg_opt_t egress[] = {CFG_STR_LIST("address", NULL, CFGF_NONE), CFG_BOOL("bind", cfg_true, CFGF_NONE), CFG_END()};
+    cfg_opt_t egress[] = {CFG_STR_LIST("address", NULL, CFGF_NONE), CFG_BOOL("bind", cfg_true, CFGF_NONE),
+                          CFG_STR("keep", "5d", CFGF_NONE), CFG_END()};
     cfg_opt_t tls[] = {CFG_STR("certificate", "", CFGF_NONE), CFG_STR("key", "", CFGF_NONE),
                        CFG_STR("ca-file", "/etc/ssl/certs/ca-certificates.crt", CFGF_NONE), CFG_END()};
     cfg_opt_t stub[] = {CFG_STR_LIST("address", NULL, CFGF_NONE), CFG_END()};
