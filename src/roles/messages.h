@@ -201,6 +201,8 @@ enum bh_delivery_verdict { BH_DELIVERED = 1, BH_DEFERRED = 2, BH_BOUNCED = 3 };
     /* controld asks steward */                                                                                        \
     X(DNS_ASK, 90, dns_ask)                                                                                            \
     X(DNS_ASK_REPLY, 90 | BH_REPLY, dns_ask_reply)                                                                     \
+    /* sender tells queued who takes the mail of a domain: 150 to 159 */                                               \
+    X(SITE, 150, site)                                                                                                 \
     /* the control socket's commands that queued (or steward) executes: JSON in, JSON out */                           \
     X(COMMAND, 100, command)                                                                                           \
     X(COMMAND_REPLY, 100 | BH_REPLY, command)                                                                          \
@@ -289,7 +291,9 @@ enum bh_delivery_verdict { BH_DELIVERED = 1, BH_DEFERRED = 2, BH_BOUNCED = 3 };
     F(u64, size)       /* bytes of the message */                                                                      \
     F(str, body)                                                                                                       \
     F(u64, body_file)                                                                                                  \
-    F(str, body_hash)   /* of the relaxed body (RFC 6376 3.4.4), 32 bytes, computed once; empty = not yet */
+    F(str, body_hash)   /* of the relaxed body (RFC 6376 3.4.4), 32 bytes, computed once; empty = not yet */           \
+    F(str, campaign)    /* the submitter's word for what it belongs to, at most 64 bytes, or empty */                  \
+    F(i64, send_at)     /* not before, ms since 1970; 0 = now */
 #define BH_FIELDS_submit_reply(F)                                                                                      \
     F(u8, ok) /* 1: committed with fsync */                                                                            \
     F(u64, message_id)                                                                                                 \
@@ -347,7 +351,14 @@ enum bh_delivery_verdict { BH_DELIVERED = 1, BH_DEFERRED = 2, BH_BOUNCED = 3 };
     F(str, keys) /* list of sealed_key with grants */                                                                  \
     F(u64, size)                                                                                                       \
     F(str, body)                                                                                                       \
-    F(str, body_hash)   /* as submitted */
+    F(str, body_hash)   /* as submitted */                                                                             \
+    F(str, address4)    /* to leave from, and the HELO name above with it; both empty: as the configuration says */    \
+    F(str, address6)                                                                                                   \
+    F(str, site)        /* what queued calls the destination's site */                                                 \
+    F(u32, connections) /* at once to this site; 0 = as the configuration says */                                      \
+    F(u32, messages_per_connection) /* 0 = any number */                                                               \
+    F(str, route_host)  /* the operator sends this domain's mail here instead; empty = no */                           \
+    F(u16, route_port)
 /* Kept by the sender, and repeated to a restarted queued, until RESULT_ACK names it. */
 #define BH_FIELDS_result(F)                                                                                            \
     F(u64, delivery_id)                                                                                                \
@@ -371,6 +382,11 @@ enum bh_delivery_verdict { BH_DELIVERED = 1, BH_DEFERRED = 2, BH_BOUNCED = 3 };
 #define BH_FIELDS_slots(F) F(u32, more)
 /* The sender's first message to a new queued, before it replays results: what it still works on. */
 #define BH_FIELDS_in_flight(F) F(str, deliveries) /* list of delivery_ref */
+
+/* As looked up: the hosts of a domain's mail exchangers, separated by spaces. */
+#define BH_FIELDS_site(F)                                                                                              \
+    F(str, route) /* the domain in lower case */                                                                       \
+    F(str, hosts)
 
 #define BH_FIELDS_sign(F) F(str, items)       /* 1 to 8 sign_item */
 /* keyd to sender: some of the signatures asked for, in any order, possibly in several messages. */
@@ -476,7 +492,7 @@ enum bh_message_type {
     X(hello) X(start) X(ready) X(peer) X(listener) X(file) X(reload) X(drain) X(reloaded) X(login)                     \
     X(login_reply) X(customer) X(may_send) X(may_send_reply) X(bounce_domain) X(bounce_domain_reply) X(version)        \
     X(submit) X(submit_reply) X(body_file) X(body_file_reply) X(identity) X(identity_reply) X(deliver) X(result)       \
-    X(result_ack) X(slots) X(in_flight) X(sign) X(signatures) X(grant_key) X(subkeys) X(key_generate)                  \
+    X(result_ack) X(slots) X(in_flight) X(site) X(sign) X(signatures) X(grant_key) X(subkeys) X(key_generate)                  \
     X(key_reply) X(zone) X(zone_remove) X(zones_commit) X(zone_sign) X(zone_signatures) X(dns_ask) X(dns_ask_reply) X(command) X(dns_stats) X(dns_stats_reply) \
     X(event) X(event_reply)                                                                                            \
     /* end */

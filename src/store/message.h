@@ -29,6 +29,7 @@ struct bh_message_row {
     bh_str protocol;        /* RFC 3848 */
     bh_str body_hash;       /* SHA-256 of the relaxed body (RFC 6376 3.4.4), or empty */
     bh_time_ms finished_at; /* 0: not yet */
+    bh_str campaign;        /* the submitter's word for what it belongs to, or empty */
 };
 
 void bh_message_insert(struct bh_store *store, const struct bh_message_row *message);

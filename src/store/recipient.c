@@ -13,7 +13,8 @@ static const struct bh_query insert = {
 /* the partial index gives the order; a message's only recipient has index 0 and no neighbour 1 */
 static const struct bh_query select_open = {
     "SELECT r.message, r.idx, r.attempts, r.next_at, m.expires_at, m.customer, r.route,"
-    " r.idx = 0 AND NOT EXISTS (SELECT 1 FROM recipient o WHERE o.message = r.message AND o.idx = 1)"
+    " r.idx = 0 AND NOT EXISTS (SELECT 1 FROM recipient o WHERE o.message = r.message AND o.idx = 1), m.domain, "
+    "m.campaign"
     " FROM recipient r JOIN message m ON m.id = r.message WHERE r.finished_at IS NULL ORDER BY r.message, r.idx"};
 static const struct bh_query select_message = {
     "SELECT " COLUMNS " FROM recipient r WHERE r.message = $1 AND r.idx >= $2 ORDER BY r.idx LIMIT $3"};
@@ -30,7 +31,7 @@ static const struct bh_query reschedule = {
 static const struct bh_query list_open = {
     "SELECT " COLUMNS ", m.customer, m.mail_from FROM recipient r JOIN message m ON m.id = r.message"
     " WHERE r.finished_at IS NULL AND (r.message, r.idx) > ($1, $2) AND ($3 = 0 OR m.customer = $3)"
-    " AND ($4 = '' OR r.route = $4) ORDER BY r.message, r.idx LIMIT $5"};
+    " AND ($4 = '' OR r.route = $4) AND ($6 = '' OR m.campaign = $6) ORDER BY r.message, r.idx LIMIT $5"};
 
 const char *bh_recipient_state_name(enum bh_recipient_state state)
 {
@@ -65,6 +66,8 @@ void bh_recipient_open_from_row(const struct bh_row *row, struct bh_recipient_op
         .customer = bh_row_int(row, 5),
         .route = bh_row_str(row, 6),
         .sole = bh_row_int(row, 7) != 0,
+        .domain = bh_row_int(row, 8),
+        .campaign = bh_row_str(row, 9),
     };
 }
 
@@ -133,16 +136,18 @@ void bh_recipient_reschedule(struct bh_store *store, uint64_t message, uint32_t 
                     &(struct bh_request){.query = &reschedule, BH_ARGS(BH_INT(message), BH_INT(idx), BH_INT(next_at))});
 }
 
-void bh_recipient_list_open(struct bh_store *store, uint64_t after_message, uint32_t after_idx, int64_t customer,
-                            bh_str route, int64_t limit, void (*row)(void *ctx, const struct bh_row *row),
+void bh_recipient_list_open(struct bh_store *store, uint64_t after_message, uint32_t after_idx,
+                            const struct bh_recipient_filter *filter, int64_t limit,
+                            void (*row)(void *ctx, const struct bh_row *row),
                             void (*done)(void *ctx, const struct bh_result *result), void *ctx)
 {
-    bh_store_submit(store, &(struct bh_request){.query = &list_open,
-                                                BH_ARGS(BH_INT(after_message), BH_INT(after_idx), BH_INT(customer),
-                                                        BH_TEXT(route), BH_INT(limit)),
-                                                .row = row,
-                                                .done = done,
-                                                .ctx = ctx});
+    bh_store_submit(store,
+                    &(struct bh_request){.query = &list_open,
+                                         BH_ARGS(BH_INT(after_message), BH_INT(after_idx), BH_INT(filter->customer),
+                                                 BH_TEXT(filter->route), BH_INT(limit), BH_TEXT(filter->campaign)),
+                                         .row = row,
+                                         .done = done,
+                                         .ctx = ctx});
 }
 
 int64_t bh_recipient_listed_customer(const struct bh_row *row)

@@ -43,6 +43,8 @@ struct bh_recipient_open {
     int64_t customer;
     bh_str route;
     bool sole; /* the message has no other recipient */
+    int64_t domain;
+    bh_str campaign;
 };
 void bh_recipient_select_open(struct bh_store *store, void (*row)(void *ctx, const struct bh_row *row),
                               void (*done)(void *ctx, const struct bh_result *result), void *ctx);
@@ -68,10 +70,16 @@ void bh_recipient_bounced_later(struct bh_store *store, uint64_t message, uint32
 /* Another time for the next attempt, without an attempt (the operator's retry). */
 void bh_recipient_reschedule(struct bh_store *store, uint64_t message, uint32_t idx, bh_time_ms next_at);
 
-/* Open recipients after (message, idx) in the order of ids; customer 0 and route "" mean any. Columns are those of
- * bh_recipient_from_row, and behind them the message's customer and mail_from (bh_recipient_listed_*). */
-void bh_recipient_list_open(struct bh_store *store, uint64_t after_message, uint32_t after_idx, int64_t customer,
-                            bh_str route, int64_t limit, void (*row)(void *ctx, const struct bh_row *row),
+struct bh_recipient_filter {
+    int64_t customer; /* 0: any */
+    bh_str route;     /* empty: any */
+    bh_str campaign;  /* empty: any */
+};
+/* Open recipients after (message, idx) in the order of ids. Columns are those of bh_recipient_from_row, and behind them
+ * the message's customer and mail_from (bh_recipient_listed_*). */
+void bh_recipient_list_open(struct bh_store *store, uint64_t after_message, uint32_t after_idx,
+                            const struct bh_recipient_filter *filter, int64_t limit,
+                            void (*row)(void *ctx, const struct bh_row *row),
                             void (*done)(void *ctx, const struct bh_result *result), void *ctx);
 int64_t bh_recipient_listed_customer(const struct bh_row *row);
 bh_str bh_recipient_listed_mail_from(const struct bh_row *row);

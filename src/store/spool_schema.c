@@ -60,6 +60,42 @@ static const struct bh_schema_step steps[] = {
      "ALTER TABLE event ADD COLUMN key TEXT;"                          /* of the role that told it */
      "CREATE UNIQUE INDEX event_key ON event(key) WHERE key IS NOT NULL;"
      "CREATE TABLE reader(name TEXT PRIMARY KEY, seq INTEGER NOT NULL, at INTEGER NOT NULL) STRICT, WITHOUT ROWID;"},
+    {"campaigns; what the operator says about the queue: holds, sites, schedules, other ways, new addresses",
+     "ALTER TABLE message ADD COLUMN campaign TEXT NOT NULL DEFAULT '';"
+     "CREATE TABLE hold("
+     " id INTEGER PRIMARY KEY,"
+     " customer INTEGER NOT NULL," /* 0: any */
+     " campaign TEXT NOT NULL,"    /* '': any */
+     " route TEXT NOT NULL,"       /* '': any */
+     " message INTEGER NOT NULL,"  /* 0: any */
+     " reason TEXT NOT NULL,"
+     " at INTEGER NOT NULL) STRICT;"
+     "CREATE TABLE site("
+     " name TEXT PRIMARY KEY,"
+     " rules TEXT NOT NULL," /* in the language of shaping.rules */
+     " suspended_until INTEGER NOT NULL) STRICT;"
+     "CREATE TABLE schedule("
+     " customer INTEGER NOT NULL," /* 0: every one */
+     " class TEXT NOT NULL,"       /* of replies; '': any */
+     " first_s INTEGER NOT NULL,"  /* these four: 0: as otherwise */
+     " max_s INTEGER NOT NULL,"
+     " growth_percent INTEGER NOT NULL,"
+     " expire_s INTEGER NOT NULL,"
+     " PRIMARY KEY(customer, class)) STRICT;"
+     "CREATE TABLE reroute("
+     " route TEXT PRIMARY KEY,"
+     " host TEXT NOT NULL,"
+     " port INTEGER NOT NULL) STRICT;"
+     "CREATE TABLE warmup("
+     " address TEXT PRIMARY KEY," /* a source of mail */
+     " plan TEXT NOT NULL,"
+     " started_at INTEGER NOT NULL) STRICT;"
+     "CREATE TABLE warmup_day("
+     " address TEXT NOT NULL,"
+     " site TEXT NOT NULL,"
+     " day INTEGER NOT NULL,"
+     " sent INTEGER NOT NULL,"
+     " PRIMARY KEY(address, site)) STRICT;"},
 };
 
 const struct bh_schema bh_spool_schema = {"spool", 0x62685331, steps, sizeof(steps) / sizeof(steps[0])};

@@ -285,8 +285,15 @@ static bool parse_after(bh_str after, uint64_t *message, uint64_t *idx)
     return !after.n || (command_parse_id(id, message) && bh_str_to_u64(rest, UINT32_MAX, idx) == BH_OK);
 }
 
+static struct bh_recipient_filter filter_of(const struct command *c)
+{
+    return (struct bh_recipient_filter){command_arg_int(c, "customer_id", 0), command_arg(c, "domain"),
+                                        command_arg(c, "campaign")};
+}
+
 static void queue_list(struct command *c)
 {
+    struct bh_recipient_filter filter;
     uint64_t message, idx;
 
     if (!command_take_limit(c))
@@ -298,8 +305,8 @@ static void queue_list(struct command *c)
     (void)json_object_set_new(c->result, "counts", counts_json(c->q));
     c->list = json_array();
     (void)json_object_set_new(c->result, "recipients", c->list);
-    bh_recipient_list_open(c->q->store, message, (uint32_t)idx, command_arg_int(c, "customer_id", 0),
-                           command_arg(c, "domain"), c->limit, take_listed, listed, c);
+    filter = filter_of(c);
+    bh_recipient_list_open(c->q->store, message, (uint32_t)idx, &filter, c->limit, take_listed, listed, c);
 }
 
 /* ---- message show ---- */
@@ -463,8 +470,8 @@ static void targets_read(void *ctx, const struct bh_result *result)
 static void on_targets(struct command *c, void (*act)(struct command *c))
 {
     uint64_t id;
-    bh_str domain = command_arg(c, "domain");
-    int64_t customer = command_arg_int(c, "customer_id", 0);
+    struct bh_recipient_filter filter = filter_of(c);
+    bool is_said = filter.route.n || filter.customer || filter.campaign.n;
 
     c->act = act;
     c->targets = calloc(ACT_MAX, sizeof(*c->targets));
@@ -474,10 +481,10 @@ static void on_targets(struct command *c, void (*act)(struct command *c))
         command_fail(c, "invalid", "this is not a message id", "An id is msg_ and 13 letters and digits");
     else if (command_parse_id(command_arg(c, "id"), &id))
         bh_recipient_select_message(c->q->store, id, 0, ACT_MAX, take_target, targets_read, c);
-    else if (domain.n || customer || json_is_true(json_object_get(c->args, "all")))
-        bh_recipient_list_open(c->q->store, 0, 0, customer, domain, ACT_MAX, take_target, targets_read, c);
+    else if (is_said || json_is_true(json_object_get(c->args, "all")))
+        bh_recipient_list_open(c->q->store, 0, 0, &filter, ACT_MAX, take_target, targets_read, c);
     else
-        command_fail(c, "invalid", "which ones is not said", "Give an id, a domain, a customer_id, or all");
+        command_fail(c, "invalid", "which ones is not said", "Give an id, a domain, a customer_id, a campaign, or all");
 }
 
 static void queue_retry(struct command *c)

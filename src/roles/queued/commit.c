@@ -68,7 +68,9 @@ static void schedule(struct bh_queued *q, struct pending_submit *submit)
         struct bh_queue_entry entry = {.message = c->row.id,
                                        .idx = i,
                                        .customer = c->row.customer,
-                                       .next_at = c->row.accepted_at,
+                                       .domain = (uint64_t)c->row.domain,
+                                       .campaign = c->row.campaign,
+                                       .next_at = submit->send_at,
                                        .expires_at = c->row.expires_at,
                                        .flags = flags};
         bh_err err = route_of(c->row.destination, c->recipients[i].address, route, &entry.route);
@@ -93,7 +95,10 @@ static void end_submit(struct bh_queued *q, struct pending_submit *submit, bh_er
     } else {
         q->stats.accepted++;
         schedule(q, submit);
-        contents_keep(&q->contents, submit->content);
+        if (submit->send_at > submit->content->row.accepted_at)
+            content_free(submit->content); /* read again when its time has come */
+        else
+            contents_keep(&q->contents, submit->content);
     }
     free(submit);
 }
@@ -144,6 +149,7 @@ static void committed(void *ctx, bh_err err)
     if (err)
         return;
     q->stats.commits++;
+    policy_written(q);
     while (!bh_list_empty(&g->results)) {
         struct pending_result *result = BH_CONTAINER_OF(bh_list_take(&g->results), struct pending_result, node);
 
@@ -165,6 +171,7 @@ void group_flush(struct bh_queued *q)
     group_begin(q);
     BH_LIST_EACH (node, &g->results)
         write_result(q, BH_CONTAINER_OF(node, struct pending_result, node));
+    policy_write(q);
     err = body_files_sync(&q->files);
     if (err) {
         bh_store_rollback(q->store);

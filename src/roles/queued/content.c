@@ -17,7 +17,7 @@ static bh_str place(char **at, bh_str s)
 static size_t text_bytes(const struct bh_message_row *row, const struct content_recipient *recipients, uint32_t count)
 {
     size_t n = row->header_from.n + row->from_domain.n + row->mail_from.n + row->envid.n + row->client.n + row->helo.n +
-               row->protocol.n + row->body_hash.n;
+               row->protocol.n + row->body_hash.n + row->campaign.n;
 
     for (uint32_t i = 0; i < count; i++)
         n += recipients[i].address.n + recipients[i].notify.n + recipients[i].orcpt.n;
@@ -50,6 +50,7 @@ struct content *content_new(const struct bh_message_row *row, bh_str body, uint3
     c->row.helo = place(&at, row->helo);
     c->row.protocol = place(&at, row->protocol);
     c->row.body_hash = place(&at, row->body_hash);
+    c->row.campaign = place(&at, row->campaign);
     for (uint32_t i = 0; i < recipient_count; i++) {
         c->recipients[i].address = place(&at, recipients[i].address);
         c->recipients[i].notify = place(&at, recipients[i].notify);

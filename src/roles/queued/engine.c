@@ -92,17 +92,21 @@ static void load_recipient(void *ctx, const struct bh_row *row)
 
     bh_recipient_open_from_row(row, &open);
     steward = bh_str_eq(open.route, BH_STR(STEWARD_ROUTE));
-    err = bh_queue_add(l->q->queues[steward ? BH_TO_STEWARD : BH_TO_WORLD],
-                       &(struct bh_queue_entry){.message = open.message,
-                                                .idx = open.idx,
-                                                .attempts = open.attempts,
-                                                .customer = open.customer,
-                                                .route = open.route,
-                                                .next_at = open.next_at,
-                                                .expires_at = open.expires_at,
-                                                .flags = (uint8_t)((open.sole ? BH_QUEUE_SOLE : 0) |
-                                                                   (has_file(l, open.message) ? ITEM_FILE : 0))},
-                       l->now, &item);
+    err = bh_queue_add(
+        l->q->queues[steward ? BH_TO_STEWARD : BH_TO_WORLD],
+        &(struct bh_queue_entry){.message = open.message,
+                                 .idx = open.idx,
+                                 .attempts = open.attempts,
+                                 .customer = open.customer,
+                                 .domain = (uint64_t)open.domain,
+                                 .campaign = open.campaign,
+                                 .route = open.route,
+                                 .next_at = open.next_at,
+                                 .expires_at = open.expires_at,
+                                 .flags = (uint8_t)((open.sole ? BH_QUEUE_SOLE : 0) |
+                                                    (has_file(l, open.message) ? ITEM_FILE : 0) |
+                                                    (policy_holds_message(l->q, open.message) ? BH_QUEUE_HOLD : 0))},
+        l->now, &item);
     if (err && !l->err)
         l->err = err;
 }
@@ -148,6 +152,9 @@ static bh_err make_queues(struct bh_queued *q)
         struct bh_queue_options options = {.random = q->options.random,
                                            .seed = {q->options.seed[0], q->options.seed[1]}};
 
+        if (i == BH_TO_WORLD)
+            options.knowledge = policy_knowledge(q);
+
         q->queues[i] = bh_queue_new(&options);
         if (!q->queues[i])
             return BH_E_NOMEM;
@@ -157,6 +164,7 @@ static bh_err make_queues(struct bh_queued *q)
 
 static void make_parts(struct bh_queued *q)
 {
+    policy_init(q);
     bh_list_init(&q->workers);
     bh_list_init(&q->contents.lru);
     bh_map_init(&q->contents.by_id, q->options.seed);
@@ -188,7 +196,12 @@ bh_err bh_queued_new(const struct bh_queued_options *options, struct bh_store_pr
     q->store = options->store;
     set_defaults(&q->options);
     make_parts(q);
-    err = make_queues(q);
+    err = policy_load(q);
+    if (err)
+        (void)snprintf(problem->text, sizeof(problem->text), "cannot read the spool: %s %s", bh_err_text(err),
+                       bh_store_error(q->store));
+    if (!err)
+        err = make_queues(q);
     if (!err)
         err = body_files_open(&q->files, options->body_dir, problem);
     if (!err)
@@ -217,12 +230,14 @@ void bh_queued_free(struct bh_queued *q)
     body_files_close(&q->files);
     for (int i = 0; i < DESTINATIONS; i++)
         bh_queue_free(q->queues[i]);
+    policy_free(q);
     bh_buf_free(&q->scratch);
     free(q);
 }
 
 void bh_queued_configure(struct bh_queued *q, const struct bh_queued_options *options)
 {
+    q->options.config = options->config;
     q->options.retry = options->retry;
     q->options.retention_ms = options->retention_ms;
     q->options.message_size_max = options->message_size_max;

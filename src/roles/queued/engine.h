@@ -58,9 +58,12 @@ struct bh_queued_ops {
     bh_time_ms (*now)(void *ctx);
 };
 
+struct bh_config;
+
 struct bh_queued_options {
-    struct bh_store *store; /* spool.db; the engine does not close it */
-    const char *body_dir;   /* directory of large bodies; made if missing */
+    const struct bh_config *config; /* for its routes; NULL: there are none. Outlives the next configure */
+    struct bh_store *store;         /* spool.db; the engine does not close it */
+    const char *body_dir;           /* directory of large bodies; made if missing */
     const struct bh_queued_ops *ops;
     void *ctx;
     struct bh_random *random;
@@ -118,6 +121,9 @@ BH_MUST bh_err bh_queued_result(struct bh_queued *queued, struct bh_worker *work
 
 /* EVENT: answered through event_reply when it is committed. BH_E_SYNTAX. */
 BH_MUST bh_err bh_queued_event(struct bh_queued *queued, const struct bh_requester *from, bh_str events);
+
+/* SITE: who takes the mail of a domain. */
+void bh_queued_site(struct bh_queued *queued, bh_str route, bh_str hosts);
 
 /* ---- identities ---- */
 

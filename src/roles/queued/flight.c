@@ -164,14 +164,38 @@ static void fill_deliver(const struct flight *flight, struct bh_msg_deliver *d)
     d->body_hash = c->row.body_hash;
 }
 
+/* Which way it goes: the source that the queue chose, what the site bears, the operator's other way. */
+static void fill_way(struct bh_queued *q, const struct flight *flight, const struct source *source,
+                     struct bh_msg_deliver *d)
+{
+    const struct bh_shape *shape = bh_queue_shape(flight->item);
+    const struct reroute_entry *reroute = policy_find_reroute(q, bh_queue_route(flight->item));
+
+    if (source) {
+        d->address4 = source->address4;
+        d->address6 = source->address6;
+        if (source->helo.n)
+            d->helo = source->helo;
+    }
+    d->site = bh_queue_site_name(flight->item);
+    d->connections = shape->connections;
+    d->messages_per_connection = shape->messages_per_connection;
+    if (reroute) {
+        d->route_host = reroute->row.host;
+        d->route_port = reroute->row.port;
+    }
+}
+
 static void send_deliver(struct bh_queued *q, struct flight *flight, const struct identity *identity)
 {
     struct bh_worker *worker = pick_worker(q, flight);
     struct bh_msg_deliver deliver = {0};
+    bool has_source = true;
+    const struct source *source = identity ? identity_source(q, identity, flight->item, &has_source) : NULL;
     int fd = -1;
     bh_err err;
 
-    if (!worker) {
+    if (!worker || !has_source) {
         flight_put_back(q, flight);
         return;
     }
@@ -180,6 +204,7 @@ static void send_deliver(struct bh_queued *q, struct flight *flight, const struc
         deliver.bounce_domain = identity->bounce_domain;
         deliver.helo = identity->helo;
         deliver.keys = keys_with_grants(q, flight, identity->keys);
+        fill_way(q, flight, source, &deliver);
     }
     if (!flight->content->body.p) {
         fd = body_file_read(&q->files, flight->content->row.id);

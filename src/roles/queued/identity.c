@@ -18,6 +18,7 @@ static void free_identity(struct bh_queued *q, struct identity *identity)
     unlink_identity(q, identity);
     free(identity->text);
     free(identity->held);
+    free(identity->sources);
     free(identity);
 }
 
@@ -142,6 +143,11 @@ static bool keep_answer(struct identity *identity, const struct bh_msg_identity_
             memcpy(at, from[i].p, from[i].n);
         *to[i] = bh_str_of(at, from[i].n);
         at += from[i].n;
+    }
+    if (!identity_keep_sources(identity, reply->sources)) {
+        free(identity->text);
+        identity->text = NULL;
+        return false;
     }
     identity->allowed = reply->allowed != 0;
     identity->permanent = reply->permanent != 0;

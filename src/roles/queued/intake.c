@@ -48,7 +48,7 @@ static bool texts_fit(const struct bh_msg_submit *s)
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
         if (texts[i].n > BH_SUBMIT_TEXT_MAX)
             return false;
-    return true;
+    return s->campaign.n <= BH_QUEUE_CAMPAIGN_MAX;
 }
 
 /* Reads the list of recipients. False: refused. */
@@ -111,11 +111,20 @@ static bool is_open(struct intake *in)
     return true;
 }
 
+static bh_time_ms send_at(const struct intake *in)
+{
+    bh_time_ms now = now_of(in->q);
+
+    return in->submit->send_at > now ? in->submit->send_at : now;
+}
+
 static struct bh_message_row make_row(const struct intake *in, uint64_t id)
 {
     const struct bh_msg_submit *s = in->submit;
     bh_time_ms now = now_of(in->q);
+    struct bh_retry_policy schedule;
 
+    policy_schedule(in->q, s->customer_id, bh_str_of(NULL, 0), &schedule);
     return (struct bh_message_row){
         .id = id,
         .destination = s->destination == BH_TO_STEWARD ? BH_TO_STEWARD : BH_TO_WORLD,
@@ -128,12 +137,13 @@ static struct bh_message_row make_row(const struct intake *in, uint64_t id)
         .size = (int64_t)s->size,
         .flags = (s->eight_bit ? BH_MESSAGE_8BIT : 0u) | (s->smtputf8 ? BH_MESSAGE_SMTPUTF8 : 0u),
         .accepted_at = now,
-        .expires_at = now + (int64_t)in->q->options.retry.expire_s * 1000,
+        .expires_at = send_at(in) + (int64_t)schedule.expire_s * 1000,
         .credential = (int64_t)s->credential_id,
         .client = s->client,
         .helo = s->helo,
         .protocol = s->protocol,
         .body_hash = s->body_hash,
+        .campaign = s->campaign,
     };
 }
 
@@ -154,7 +164,7 @@ static void insert_rows(const struct intake *in, const struct bh_message_row *ro
                                      .notify = in->recipients[i].notify,
                                      .orcpt = in->recipients[i].orcpt,
                                      .state = BH_RECIPIENT_QUEUED,
-                                     .next_at = row->accepted_at};
+                                     .next_at = send_at(in)};
         bh_err err = route_of(row->destination, r.address, route, &r.route);
 
         (void)err; /* read_recipients has tried it */
@@ -187,8 +197,11 @@ static void take_in(struct intake *in)
         return;
     }
     insert_rows(in, &row);
-    *pending = (struct pending_submit){
-        .from = *in->from, .content = content, .recipient_count = in->recipient_count, .has_file = has_file};
+    *pending = (struct pending_submit){.from = *in->from,
+                                       .content = content,
+                                       .recipient_count = in->recipient_count,
+                                       .send_at = send_at(in),
+                                       .has_file = has_file};
     bh_list_push(&q->group.submits, &pending->node);
     q->options.ops->want_turn(q->options.ctx);
 }

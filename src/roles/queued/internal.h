@@ -7,8 +7,10 @@
 #include "base/map.h"
 #include "engine.h"
 #include "queue/message_id.h"
+#include "queue/shaping.h"
 #include "store/event.h"
 #include "store/message.h"
+#include "store/policy.h"
 #include "store/recipient.h"
 
 /* Where mail to ourselves goes; no domain can be called so. */
@@ -103,6 +105,7 @@ struct pending_submit {
     struct bh_requester from;
     struct content *content;
     uint32_t recipient_count;
+    bh_time_ms send_at;
     bool has_file;
 };
 
@@ -165,6 +168,12 @@ struct held_item {
     uint32_t idx;
 };
 
+/* A record of IDENTITY_REPLY's sources, and what the queue calls it: "ADDRESS4 ADDRESS6 HELO". */
+struct source {
+    bh_str name, address4, address6, helo;
+    uint32_t weight;
+};
+
 struct identity {
     struct bh_map_node node;
     struct bh_list lru;
@@ -172,6 +181,8 @@ struct identity {
     uint64_t epoch; /* when it was asked */
     struct bh_map_node by_token;
     bool known, allowed, permanent, is_held;
+    struct source *sources; /* that its mail may leave from; their texts behind them */
+    size_t source_count;    /* 0: as the configuration says */
     struct bh_list waiting; /* flights */
     struct held_item *held; /* recipients kept by its answer, see identity_hold */
     size_t held_count, held_cap;
@@ -192,6 +203,14 @@ void identities_free(struct bh_queued *q);
 /* The identity of a flight's message: *ret_identity when known; else the flight waits (BH_E_AGAIN) and is continued or
  * put back later. BH_E_NOMEM, BH_E_CLOSED. */
 bh_err identity_get(struct bh_queued *q, struct flight *flight, struct identity **ret_identity);
+/* ---- source.c ---- */
+
+/* Reads IDENTITY_REPLY's list. False: out of memory. */
+bool identity_keep_sources(struct identity *identity, bh_str records);
+/* The source that the queue chose for an item, NULL where the configuration decides (*ret_known), or it is none that
+ * this identity may use: then the queue knows better now, and the item is to be put back. */
+const struct source *identity_source(struct bh_queued *q, const struct identity *identity,
+                                     const struct bh_queue_item *item, bool *ret_known);
 /* Remembers a recipient that `identity` keeps waiting: when its answer changes, it is tried at once. Where there is no
  * memory for that, it is found again by its time. */
 void identity_hold(struct identity *identity, const struct bh_queue_item *item);
@@ -263,6 +282,81 @@ void write_told_events(struct bh_queued *q, bh_str events);
 void end_told_events(struct bh_queued *q, bh_err err);
 void forget_told_events(struct bh_queued *q);
 
+/* ---- policy.c: what the operator says ---- */
+
+enum { POLICY_MAX = 20000 /* entries of all kinds */ };
+
+/* The node is the first member of each. */
+struct hold {
+    struct bh_list node;
+    struct bh_hold_row row;
+};
+struct site_entry {
+    struct bh_list node;
+    struct bh_site_row row;
+};
+struct schedule_entry {
+    struct bh_list node;
+    struct bh_schedule_row row;
+};
+struct reroute_entry {
+    struct bh_list node;
+    struct bh_reroute_row row;
+};
+struct warmup_entry {
+    struct bh_list node;
+    struct bh_warmup_row row;
+    struct bh_list days;
+};
+struct warmup_day {
+    struct bh_list node;
+    struct bh_warmup_day_row row; /* address is the entry's */
+    bool dirty;
+};
+
+struct policy {
+    struct bh_shaping *shaping; /* built-in, and what the sites say */
+    struct bh_list holds, sites, schedules, reroutes, warmups;
+    size_t count; /* of all */
+    size_t message_holds;
+    int64_t last_hold;
+    bool is_dirty; /* a day's count is not written yet */
+};
+
+void policy_init(struct bh_queued *q);
+bh_err policy_load(struct bh_queued *q);
+void policy_free(struct bh_queued *q);
+struct bh_queue_knowledge policy_knowledge(struct bh_queued *q);
+/* A copy is kept; one of the same key is replaced. False: out of memory. */
+bool policy_put_hold(struct bh_queued *q, const struct bh_hold_row *row);
+bool policy_put_site(struct bh_queued *q, const struct bh_site_row *row);
+bool policy_put_schedule(struct bh_queued *q, const struct bh_schedule_row *row);
+bool policy_put_reroute(struct bh_queued *q, const struct bh_reroute_row *row);
+bool policy_put_warmup(struct bh_queued *q, const struct bh_warmup_row *row);
+struct site_entry *policy_find_site(const struct bh_queued *q, bh_str name);
+struct schedule_entry *policy_find_schedule(const struct bh_queued *q, int64_t customer, bh_str class);
+struct reroute_entry *policy_find_reroute(const struct bh_queued *q, bh_str route);
+struct warmup_entry *policy_find_warmup(const struct bh_queued *q, bh_str address);
+void policy_drop_hold(struct bh_queued *q, struct hold *hold);
+void policy_drop_site(struct bh_queued *q, struct site_entry *site);
+void policy_drop_schedule(struct bh_queued *q, struct schedule_entry *schedule);
+void policy_drop_reroute(struct bh_queued *q, struct reroute_entry *reroute);
+void policy_drop_warmup(struct bh_queued *q, struct warmup_entry *warmup);
+/* All rules, with `rules` instead of what the site `name` says. BH_E_SYNTAX with *problem; BH_E_NOMEM. */
+bh_err policy_make_shaping(struct bh_queued *q, bh_str name, bh_str rules, struct bh_shaping **ret_shaping,
+                           struct bh_shaping_problem *problem);
+/* Takes it over, and tells the queue. */
+void policy_use_shaping(struct bh_queued *q, struct bh_shaping *shaping);
+bool policy_holds_message(const struct bh_queued *q, uint64_t message);
+void policy_schedule(const struct bh_queued *q, int64_t customer, bh_str class, struct bh_retry_policy *ret_policy);
+/* A taken item reached its site from its source. */
+void policy_count_departure(struct bh_queued *q, const struct bh_queue_item *item);
+/* Into the open transaction; and that is durable now. */
+void policy_write(struct bh_queued *q);
+void policy_written(struct bh_queued *q);
+/* The count of a day, 0 if it is another than the last; NULL: out of memory. */
+struct warmup_day *policy_warmup_day(struct warmup_entry *warmup, bh_str site, uint32_t day);
+
 /* ---- engine.c ---- */
 
 struct bh_queued {
@@ -274,6 +368,7 @@ struct bh_queued {
     struct body_files files;
     struct group group;
     struct identities identities;
+    struct policy policy;
     struct bh_map flights; /* by delivery id */
     struct bh_id_source message_ids, delivery_ids, event_ids;
     size_t not_given_out; /* flights without a worker */

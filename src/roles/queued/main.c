@@ -194,6 +194,7 @@ static struct bh_queued_options make_options(struct queued *queued)
     const struct bh_config *config = queued->role->config;
 
     return (struct bh_queued_options){
+        .config = config,
         .store = queued->store,
         .body_dir = queued->body_dir,
         .ops = &ops,
@@ -421,6 +422,16 @@ static bh_err on_in_flight(struct queued *queued, struct bh_worker *worker, bh_s
     return err ? err : bh_queued_in_flight(queued->engine, worker, in_flight.deliveries);
 }
 
+static bh_err on_site(struct queued *queued, bh_str body)
+{
+    struct bh_msg_site site;
+    bh_err err = bh_msg_site_get(body, &site);
+
+    if (!err)
+        bh_queued_site(queued->engine, site.route, site.hosts);
+    return err;
+}
+
 static bh_err from_worker(struct queued *queued, struct bh_peer *peer, const struct bh_ipc_message *message)
 {
     struct bh_worker *worker = ((struct link *)peer->state)->worker;
@@ -434,6 +445,8 @@ static bh_err from_worker(struct queued *queued, struct bh_peer *peer, const str
         return on_slots(queued, worker, message->body);
     case BH_MSG_RESULT:
         return on_result(queued, worker, message->body);
+    case BH_MSG_SITE:
+        return on_site(queued, message->body);
     default:
         return BH_E_SYNTAX;
     }

@@ -58,15 +58,24 @@ static void write_detail(struct bh_buf *out, const struct bh_msg_result *r, uint
 
 /* ---- making a pending result ---- */
 
-static enum bh_event_kind kind_of(struct bh_queued *q, const struct bh_queue *queue, const struct bh_queue_item *item,
-                                  uint8_t verdict, uint32_t attempts, bh_time_ms *ret_next_at)
+static struct bh_reply_facts reply_of(const struct bh_msg_result *r)
 {
+    return (struct bh_reply_facts){r->code, r->enhanced, r->text};
+}
+
+static enum bh_event_kind kind_of(struct bh_queued *q, const struct bh_queue *queue, const struct bh_queue_item *item,
+                                  const struct bh_msg_result *result, uint32_t attempts, bh_time_ms *ret_next_at)
+{
+    uint8_t verdict = result->verdict;
+    struct bh_reply_facts reply = reply_of(result);
+    struct bh_retry_policy schedule;
+
     if (verdict == BH_DELIVERED)
         return queue == q->queues[BH_TO_STEWARD] ? BH_EVENT_FINISHED : BH_EVENT_DELIVERED;
     if (verdict == BH_BOUNCED)
         return BH_EVENT_BOUNCED;
-    return bh_retry_next(&q->options.retry, attempts, now_of(q), bh_queue_expires_at(item), q->options.random,
-                         ret_next_at)
+    policy_schedule(q, bh_queue_customer(item), bh_shaping_class(q->policy.shaping, &reply), &schedule);
+    return bh_retry_next(&schedule, attempts, now_of(q), bh_queue_expires_at(item), q->options.random, ret_next_at)
                ? BH_EVENT_DEFERRED
                : BH_EVENT_EXPIRED;
 }
@@ -135,6 +144,37 @@ static enum bh_site_outcome outcome_of(const struct bh_msg_result *r)
     return BH_SITE_NEUTRAL;
 }
 
+/* What the operator looks for when mail to a provider slows down. */
+static void tell_advice(struct bh_queued *q, const struct bh_queue_item *item, enum bh_advice advice, int64_t for_ms,
+                        const struct bh_msg_result *r)
+{
+    bh_logf(q->options.log, BH_LOG_WARN, "site %.*s asks for less (%u %.*s): %s from %.*s for %lld s",
+            BH_FMT(bh_queue_site_name(item)), r->code, BH_FMT(bh_str_sub(r->text, 0, 100)),
+            advice == BH_ADVICE_SUSPEND ? "nothing" : "half as much",
+            BH_FMT(bh_queue_source(item).n ? bh_queue_source(item) : BH_STR("here")), (long long)(for_ms / 1000));
+}
+
+static void learn(struct bh_queued *q, struct bh_queue *queue, struct bh_queue_item *item,
+                  const struct bh_msg_result *r)
+{
+    struct bh_reply_facts reply = reply_of(r);
+    enum bh_advice advice = BH_ADVICE_NONE;
+    int64_t for_ms = 0;
+
+    if (r->code)
+        policy_count_departure(q, item);
+    bh_queue_learn(queue, item, outcome_of(r), now_of(q));
+    if (r->verdict != BH_DELIVERED && r->code)
+        advice = bh_shaping_advise(q->policy.shaping, bh_queue_site_name(item), &reply, &for_ms);
+    if (advice == BH_ADVICE_NONE)
+        return;
+    tell_advice(q, item, advice, for_ms, r);
+    if (advice == BH_ADVICE_SLOW)
+        bh_queue_slow(queue, item, now_of(q), for_ms);
+    else
+        bh_queue_suspend(queue, item, now_of(q), for_ms);
+}
+
 static bh_err settle_taken(struct bh_queued *q, struct bh_worker *worker, struct bh_queue *queue,
                            struct bh_queue_item *item, const struct bh_msg_result *result)
 {
@@ -154,8 +194,8 @@ static bh_err settle_taken(struct bh_queued *q, struct bh_worker *worker, struct
     r->delivery_id = result->delivery_id;
     r->attempts = attempt;
     r->code = result->code;
-    r->kind = kind_of(q, queue, item, result->verdict, attempt, &r->next_at);
-    bh_queue_learn(queue, item, outcome_of(result), now_of(q));
+    r->kind = kind_of(q, queue, item, result, attempt, &r->next_at);
+    learn(q, queue, item, result);
     hold(q, r);
     return BH_OK;
 }
@@ -251,7 +291,7 @@ void refuse_flight(struct bh_queued *q, struct flight *flight, uint8_t verdict, 
     if (r) {
         r->attempts = flight->attempt;
         r->code = verdict == BH_BOUNCED ? 550 : 451;
-        r->kind = kind_of(q, queue, item, verdict, flight->attempt, &r->next_at);
+        r->kind = kind_of(q, queue, item, &as_result, flight->attempt, &r->next_at);
     }
     flight_free(q, flight);
     decide(q, queue, item, r);

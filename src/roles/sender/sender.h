@@ -146,6 +146,9 @@ struct exchange *bh_exchange_begin(struct sender *sender, bh_str domain, bool ho
                                    exchange_done *done, void *ctx);
 void bh_exchange_cancel(struct exchange *exchange);
 
+/* tell.c: SITE to queued, whenever a domain's exchangers were looked up. */
+void bh_tell_site(struct sender *sender, const char *domain, const struct address *addresses, size_t count);
+
 /* session.c */
 struct session *bh_session_open(struct sender *sender, struct site *site, const struct address *address, bh_str helo,
                                 enum bh_smtp_client_tls tls);

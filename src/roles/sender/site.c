@@ -231,6 +231,8 @@ static void on_exchange(void *ctx, const struct exchange_result *result)
                         result->why, "dns");
         return;
     }
+    if (!site->by_route)
+        bh_tell_site(site->sender, site->domain, result->addresses, result->count);
     memcpy(site->addresses, result->addresses, result->count * sizeof(*result->addresses));
     site->address_count = result->count;
     site->next_address = 0;
