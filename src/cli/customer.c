@@ -8,6 +8,7 @@ static const char help[] =
     "       behalf customer set NAME --pool POOL\n"
     "       behalf customer list [--after NAME] [--limit N]\n"
     "       behalf customer show NAME\n"
+    "       behalf customer remove NAME\n"
     "       behalf customer notices [NAME] [--limit N]\n"
     "\n"
     "A customer owns sending domains and credentials; no customer can use another's. NAME is 1 to\n"
@@ -121,6 +122,9 @@ int bh_cli_customer(struct bh_cli *cli, int argc, char **argv)
         return status;
     if (argc == 3 && strcmp(argv[1], "add") == 0)
         return bh_control_do(cli, "customer", "add", json_pack("{s:s}", "name", argv[2]), "added customer", argv[2]);
+    if (argc == 3 && strcmp(argv[1], "remove") == 0)
+        return bh_control_do(cli, "customer", "remove", json_pack("{s:s}", "name", argv[2]),
+                             "removed the customer, with all domains and credentials:", argv[2]);
     if (argc == 3 && strcmp(argv[1], "show") == 0)
         return show(cli, "show", json_pack("{s:s}", "name", argv[2]), print_one);
     if (argc == 3 && strcmp(argv[1], "set") == 0 && pool)

@@ -174,3 +174,59 @@ bh_err bh_build_delegated_zone(struct bh_arena *arena, const struct bh_platform 
     ops->zone(platform, view, ret_zone);
     return ret_zone->err;
 }
+
+/* ---- what is left of a removed domain ---- */
+
+static void add_revoked_keys(struct bh_zone *zone, const struct bh_platform *platform,
+                             const struct bh_domain_view *view, bh_str below)
+{
+    for (size_t i = 0; i < view->key_count; i++) {
+        struct bh_key key = view->keys[i];
+
+        key.state = BH_KEY_REVOKED;
+        bh_zone_add_txt(zone, bh_zone_name(zone, key.selector, below), platform->ttl_s,
+                        bh_key_record(zone->arena, &key));
+    }
+}
+
+/* Mail that left before may still bounce: it finds us. */
+static void add_dead_bounce(struct bh_zone *zone, const struct bh_platform *platform, bh_str owner)
+{
+    bh_zone_add_txt(zone, owner, platform->ttl_s, BH_STR("v=spf1 -all"));
+    bh_zone_addf(zone, owner, platform->ttl_s, BH_DNS_MX, "10 %.*s.", BH_FMT(platform->inbound_host));
+}
+
+void bh_shard_zone_add_tombstone(struct bh_zone *zone, const struct bh_platform *platform, const char *kind,
+                                 const struct bh_domain_view *view)
+{
+    bh_str target = bh_platform_target(zone->arena, platform, &view->domain.token, bh_str_c(kind));
+
+    if (!bh_domain_has_targets(&view->domain))
+        return;
+    if (!target.p)
+        zone->err = BH_E_NOMEM;
+    else if (strcmp(kind, "dkim") == 0)
+        add_revoked_keys(zone, platform, view, target);
+    else if (strcmp(kind, "bounce") == 0)
+        add_dead_bounce(zone, platform, target);
+    else if (strcmp(kind, "spf") == 0)
+        bh_zone_add_txt(zone, target, platform->ttl_s, BH_STR("v=spf1 -all"));
+}
+
+bh_err bh_build_tombstone_zone(struct bh_arena *arena, const struct bh_platform *platform,
+                               const struct bh_domain_view *view, struct bh_zone *ret_zone)
+{
+    const struct bh_domain *domain = &view->domain;
+
+    *ret_zone = bh_zone_make(arena, domain->name);
+    add_soa(ret_zone, platform);
+    for (size_t i = 0; i < platform->ns_count; i++)
+        bh_zone_addf(ret_zone, domain->name, 3600, BH_DNS_NS, "%s.%s.%.*s.%.*s.", domain->token.id, domain->token.shard,
+                     BH_FMT(platform->ns[i].label), BH_FMT(platform->domain));
+    bh_zone_add_txt(ret_zone, domain->name, platform->ttl_s, BH_STR("v=spf1 -all"));
+    add_dead_bounce(ret_zone, platform, bh_zone_name(ret_zone, domain->labels.bounce, domain->name));
+    bh_zone_add_txt(ret_zone, bh_zone_name(ret_zone, BH_STR("_dmarc"), domain->name), platform->ttl_s,
+                    BH_STR("v=DMARC1; p=reject"));
+    add_revoked_keys(ret_zone, platform, view, bh_zone_name(ret_zone, BH_STR("_domainkey"), domain->name));
+    return ret_zone->err;
+}

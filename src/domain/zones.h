@@ -33,12 +33,20 @@ BH_MUST bh_err bh_shard_zone_begin(struct bh_arena *arena, const struct bh_platf
 void bh_shard_zone_add(struct bh_zone *zone, const struct bh_platform *platform, const char *kind,
                        const struct bh_domain_view *view);
 
+/* The same for a removed domain: revoked keys, SPF that passes nobody, bounces still to us. */
+void bh_shard_zone_add_tombstone(struct bh_zone *zone, const struct bh_platform *platform, const char *kind,
+                                 const struct bh_domain_view *view);
+
 /* rua.<platform>, then its authorisations per domain. */
 BH_MUST bh_err bh_rua_zone_begin(struct bh_arena *arena, const struct bh_platform *platform, struct bh_zone *ret_zone);
 void bh_rua_zone_add(struct bh_zone *zone, const struct bh_platform *platform, const struct bh_domain *domain);
 
 /* The zone that a customer delegated. BH_E_INVALID for an approach without one. */
 BH_MUST bh_err bh_build_delegated_zone(struct bh_arena *arena, const struct bh_platform *platform,
+                                       const struct bh_domain_view *view, struct bh_zone *ret_zone);
+
+/* The zone of a removed domain, for as long as its delegation may still point at us. */
+BH_MUST bh_err bh_build_tombstone_zone(struct bh_arena *arena, const struct bh_platform *platform,
                                        const struct bh_domain_view *view, struct bh_zone *ret_zone);
 
 #endif

@@ -104,6 +104,24 @@ BH_MUST bh_err bh_domain_next_due(struct bh_store *store, bh_time_ms *ret_at);
 /* Distinct shards in use, in order. */
 BH_MUST bh_err bh_shard_list(struct bh_store *store, void (*each)(void *ctx, bh_str shard), void *ctx);
 
+/* ---- removal (removal.c) ---- */
+
+/* Marks it: nothing finds it any more but the queries below, and its token stays taken. Private keys are destroyed,
+ * public ones revoked; custom records, policies and openings of From go. Its names are answered with a revocation until
+ * `tombstone_until`. BH_E_NOT_FOUND. */
+BH_MUST bh_err bh_domain_remove(struct bh_store *store, int64_t id, bh_time_ms now, bh_time_ms tombstone_until);
+/* A removed domain whose tombstone stands or not, and whether its zone is served: *ret_until 0: no more. */
+BH_MUST bh_err bh_domain_removed_by_id(struct bh_store *store, struct bh_arena *arena, int64_t id,
+                                       struct bh_domain *ret_domain, bool *ret_holds_zone, bh_time_ms *ret_until);
+/* Removed ones whose tombstone stands: of one shard, or all ({NULL, 0}). */
+BH_MUST bh_err bh_domain_list_tombstones(struct bh_store *store, bh_str shard, bh_domain_each *each, void *ctx);
+/* Those whose tombstone has stood long enough at `now`. */
+BH_MUST bh_err bh_domain_list_tombstones_due(struct bh_store *store, bh_time_ms now, int64_t limit,
+                                             bh_domain_each *each, void *ctx);
+BH_MUST bh_err bh_domain_end_tombstone(struct bh_store *store, int64_t id);
+/* A customer without domains: the credentials are revoked, the name is free again. BH_E_NOT_FOUND. */
+BH_MUST bh_err bh_customer_remove(struct bh_store *store, int64_t id, bh_time_ms now);
+
 /* The outcome of a check. `report` is JSON. */
 struct bh_domain_outcome {
     enum bh_domain_state state;

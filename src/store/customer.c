@@ -5,9 +5,10 @@
 #define COLUMNS "id, name, created_at"
 
 static const struct bh_query insert = {"INSERT INTO customer(name, created_at) VALUES ($1, $2) RETURNING id"};
-static const struct bh_query by_name = {"SELECT " COLUMNS " FROM customer WHERE name = $1"};
+static const struct bh_query by_name = {"SELECT " COLUMNS " FROM customer WHERE name = $1 AND deleted_at IS NULL"};
 static const struct bh_query by_id = {"SELECT " COLUMNS " FROM customer WHERE id = $1"};
-static const struct bh_query list = {"SELECT " COLUMNS " FROM customer WHERE name > $1 ORDER BY name LIMIT $2"};
+static const struct bh_query list = {"SELECT " COLUMNS
+                                     " FROM customer WHERE name > $1 AND deleted_at IS NULL ORDER BY name LIMIT $2"};
 
 struct reader {
     struct bh_arena *arena;

@@ -16,10 +16,12 @@ static const struct bh_query list_shard = {BH_DOMAIN_SELECT
 static const struct bh_query list_due = {
     BH_DOMAIN_SELECT "WHERE d.check_at <= $1 AND d.deleted_at IS NULL ORDER BY d.check_at LIMIT $2"};
 static const struct bh_query next_due = {"SELECT coalesce(min(check_at), $1) FROM domain WHERE deleted_at IS NULL"};
-static const struct bh_query shards = {"SELECT DISTINCT shard FROM domain WHERE deleted_at IS NULL ORDER BY shard"};
+static const struct bh_query shards = {"SELECT DISTINCT shard FROM domain WHERE deleted_at IS NULL"
+                                       " UNION SELECT DISTINCT shard FROM domain WHERE tombstone_until > 0"
+                                       " ORDER BY shard"};
 static const struct bh_query update_outcome = {
     "UPDATE domain SET state = $2, aligned = $3, zone_apex = $4, state_at = $5, checked_at = $6, lost_at = $7,"
-    " check_at = $8, tries = $9, report = $10, losses = $11, losing_at = $12 WHERE id = $1"};
+    " check_at = $8, tries = $9, report = $10, losses = $11, losing_at = $12 WHERE id = $1 AND deleted_at IS NULL"};
 static const struct bh_query update_check_at = {"UPDATE domain SET check_at = $2, tries = $3 WHERE id = $1"};
 static const struct bh_query tries = {"SELECT tries FROM domain WHERE id = $1"};
 static const struct bh_query report = {"SELECT report FROM domain WHERE id = $1"};
@@ -82,7 +84,7 @@ void bh_domain_take(void *ctx, const struct bh_row *row)
         bh_domain_from_row(row, reader->arena, reader->domain);
 }
 
-static void pass_on(void *ctx, const struct bh_row *row)
+void bh_domain_pass_on(void *ctx, const struct bh_row *row)
 {
     struct bh_domain_reader *reader = ctx;
     struct bh_domain domain;
@@ -125,22 +127,22 @@ bh_err bh_domain_list(struct bh_store *store, int64_t customer, bh_str after, in
 {
     struct bh_domain_reader reader = {.each = each, .ctx = ctx};
 
-    return bh_store_rows(store, &list, BH_WITH(BH_INT(customer), BH_TEXT(after), BH_INT(limit)), false, pass_on,
-                         &reader);
+    return bh_store_rows(store, &list, BH_WITH(BH_INT(customer), BH_TEXT(after), BH_INT(limit)), false,
+                         bh_domain_pass_on, &reader);
 }
 
 bh_err bh_domain_list_shard(struct bh_store *store, bh_str shard, bh_domain_each *each, void *ctx)
 {
     struct bh_domain_reader reader = {.each = each, .ctx = ctx};
 
-    return bh_store_rows(store, &list_shard, BH_WITH(BH_TEXT(shard)), false, pass_on, &reader);
+    return bh_store_rows(store, &list_shard, BH_WITH(BH_TEXT(shard)), false, bh_domain_pass_on, &reader);
 }
 
 bh_err bh_domain_list_due(struct bh_store *store, bh_time_ms now, int64_t limit, bh_domain_each *each, void *ctx)
 {
     struct bh_domain_reader reader = {.each = each, .ctx = ctx};
 
-    return bh_store_rows(store, &list_due, BH_WITH(BH_INT(now), BH_INT(limit)), false, pass_on, &reader);
+    return bh_store_rows(store, &list_due, BH_WITH(BH_INT(now), BH_INT(limit)), false, bh_domain_pass_on, &reader);
 }
 
 bh_err bh_domain_next_due(struct bh_store *store, bh_time_ms *ret_at)

@@ -24,5 +24,7 @@ struct bh_domain_reader {
 void bh_domain_from_row(const struct bh_row *row, struct bh_arena *arena, struct bh_domain *ret_domain);
 /* Row callback: ctx is a bh_domain_reader; the last row wins. */
 void bh_domain_take(void *ctx, const struct bh_row *row);
+/* Row callback: gives each domain to reader.each, until that returns false. */
+void bh_domain_pass_on(void *ctx, const struct bh_row *row);
 
 #endif

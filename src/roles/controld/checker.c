@@ -285,8 +285,8 @@ static bh_err conclude(struct check *check)
     outcome.report = bh_report_of_check(check->arena, &check->view, &result);
     err =
         write_outcome(check, &result, &outcome, standing.state != domain->state || standing.aligned != domain->aligned);
-    if (!err && standing.state != domain->state)
-        core->out->log(core->out_ctx, BH_LOG_INFO, bh_domain_state_name(standing.state), domain->name);
+    if (!err)
+        bh_standing_tell(core, domain, &standing, &result);
     if (!err && (standing.state != domain->state || standing.aligned != domain->aligned))
         bh_controld_changed(core);
     return err;
@@ -479,7 +479,10 @@ void bh_controld_wake(struct bh_controld *core)
     bh_time_ms now = bh_controld_now(core), next = INT64_MAX, resume = resume_checks(core, now);
     bh_time_ms egress = bh_egress_run(core);
     size_t room = core->check_count < RUNNING_MAX ? RUNNING_MAX - core->check_count : 0;
-    bh_err err = room ? bh_domain_list_due(core->store, now, (int64_t)room, add_due, &due) : BH_OK;
+    bh_err err;
+
+    bh_tombstones_wake(core, now);
+    err = room ? bh_domain_list_due(core->store, now, (int64_t)room, add_due, &due) : BH_OK;
 
     core->notices_wait = false;
     bh_change_work(core);

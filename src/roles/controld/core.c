@@ -41,6 +41,22 @@ bh_err bh_controld_view(struct bh_controld *core, struct bh_arena *arena, int64_
     return BH_OK;
 }
 
+bh_err bh_controld_view_removed(struct bh_controld *core, struct bh_arena *arena, int64_t domain,
+                                struct bh_domain_view *ret_view, bool *ret_holds_zone, bh_time_ms *ret_until)
+{
+    struct bh_domain_view view = {0};
+    struct bh_key *keys;
+    bh_err err = bh_domain_removed_by_id(core->store, arena, domain, &view.domain, ret_holds_zone, ret_until);
+
+    if (!err)
+        err = bh_key_list(core->store, arena, domain, false, &keys, &view.key_count);
+    if (err)
+        return err;
+    view.keys = keys;
+    *ret_view = view;
+    return BH_OK;
+}
+
 void bh_controld_changed(struct bh_controld *core)
 {
     char text[24];

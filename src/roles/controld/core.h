@@ -125,6 +125,9 @@ void bh_policy_list_add(void *ctx, bh_str at, bh_str record);
 /* Everything known about a domain: with its keys, in the arena. */
 BH_MUST bh_err bh_controld_view(struct bh_controld *core, struct bh_arena *arena, int64_t domain, bool with_sealed,
                                 struct bh_domain_view *ret_view);
+/* A removed domain with its keys; see bh_domain_removed_by_id. */
+BH_MUST bh_err bh_controld_view_removed(struct bh_controld *core, struct bh_arena *arena, int64_t domain,
+                                        struct bh_domain_view *ret_view, bool *ret_holds_zone, bh_time_ms *ret_until);
 /* What was cached elsewhere is old now. */
 void bh_controld_changed(struct bh_controld *core);
 /* At the end of a turn: pushes zones and the version. */
@@ -182,6 +185,15 @@ BH_MUST bh_err bh_egress_platform(struct bh_controld *core, struct bh_arena *are
  * owner's own SPF passes, where `needs_owner` says that it decides. */
 BH_MUST bh_err bh_egress_sources(struct bh_controld *core, struct bh_arena *arena, const struct bh_domain *domain,
                                  bool needs_owner, bh_str *ret_sources);
+/* standing.c: tells people, where the domain (as it was) now stands otherwise. */
+void bh_standing_tell(struct bh_controld *core, const struct bh_domain *domain,
+                      const struct bh_domain_standing *standing, const struct bh_check_result *result);
+
+/* removal.c: tombstones. Removes a domain in a transaction of its own. */
+BH_MUST bh_err bh_controld_remove_domain(struct bh_controld *core, const struct bh_domain *domain,
+                                         bh_time_ms *ret_until);
+/* Ends what has stood long enough. */
+void bh_tombstones_wake(struct bh_controld *core, bh_time_ms now);
 
 /* lookup.c: answers for smtpd and queued. Views live in the arena. */
 void bh_lookup_login(struct bh_controld *core, struct bh_arena *arena, const struct bh_msg_login *ask,

@@ -223,6 +223,21 @@ static bool is_permanent(const struct bh_identity *identity)
     return identity->code >= 500 && identity->rule != BH_IDENTITY_WAIT && identity->rule != BH_IDENTITY_HELD;
 }
 
+/* The domain under which the message was accepted is gone since. */
+static void say_removed(struct bh_controld *core, struct bh_arena *arena, int64_t id, struct bh_identity *identity)
+{
+    struct bh_domain domain;
+    bool holds_zone;
+    bh_time_ms until;
+    bh_str text;
+
+    if (bh_domain_removed_by_id(core->store, arena, id, &domain, &holds_zone, &until))
+        return;
+    text = bh_arena_printf(arena, "sending domain %.*s was removed while the message waited", BH_FMT(domain.name));
+    if (text.p)
+        identity->reason = text;
+}
+
 void bh_lookup_identity(struct bh_controld *core, struct bh_arena *arena, const struct bh_msg_identity *ask,
                         struct bh_msg_identity_reply *ret_reply)
 {
@@ -247,6 +262,8 @@ void bh_lookup_identity(struct bh_controld *core, struct bh_arena *arena, const 
         allow(gathered, &identity, ret_reply);
         return;
     }
+    if (identity.rule == BH_IDENTITY_NO_DOMAIN)
+        say_removed(core, arena, ask->domain_id, &identity);
     ret_reply->permanent = is_permanent(&identity);
     ret_reply->held = identity.rule == BH_IDENTITY_WAIT;
     ret_reply->enhanced = bh_str_c(identity.enhanced);

@@ -186,6 +186,25 @@ static bool add_id(void *ctx, const struct bh_domain *domain)
     return true;
 }
 
+static bh_err add_tombstones(struct build *build, bh_str shard, const char *kind, struct bh_zone *zone)
+{
+    struct ids ids = {.arena = build->arena};
+    bh_err err = bh_domain_list_tombstones(build->core->store, shard, add_id, &ids);
+
+    if (!err && ids.failed)
+        err = BH_E_NOMEM;
+    for (size_t i = 0; !err && i < ids.count; i++) {
+        struct bh_domain_view view;
+        bool holds_zone;
+        bh_time_ms until;
+
+        err = bh_controld_view_removed(build->core, build->arena, ids.ids[i], &view, &holds_zone, &until);
+        if (!err)
+            bh_shard_zone_add_tombstone(zone, &build->core->platform, kind, &view);
+    }
+    return err;
+}
+
 static void build_shard_zone(struct build *build, bh_str shard, const char *kind)
 {
     struct bh_controld *core = build->core;
@@ -207,6 +226,8 @@ static void build_shard_zone(struct build *build, bh_str shard, const char *kind
         if (!err)
             bh_shard_zone_add(&zone, &platform, kind, &view);
     }
+    if (!err)
+        err = add_tombstones(build, shard, kind, &zone);
     finish(build, err, &zone);
 }
 
@@ -214,6 +235,26 @@ static void build_shard(struct build *build, bh_str shard)
 {
     for (size_t i = 0; bh_shard_kind(i); i++)
         build_shard_zone(build, shard, bh_shard_kind(i));
+}
+
+/* A removed domain's zone, unless the name is another's by now. */
+static void build_tombstone(struct build *build, int64_t domain)
+{
+    struct bh_controld *core = build->core;
+    struct bh_domain_view view;
+    struct bh_zone zone;
+    int64_t holder = 0;
+    bool holds_zone = false;
+    bh_time_ms until = 0;
+    bh_err err = bh_controld_view_removed(core, build->arena, domain, &view, &holds_zone, &until);
+
+    if (!err)
+        err = bh_domain_zone_holder(core->store, view.domain.name, &holder);
+    if (!err && (!holds_zone || !until || holder))
+        return;
+    if (!err)
+        err = bh_build_tombstone_zone(build->arena, &core->platform, &view, &zone);
+    finish(build, err, &zone);
 }
 
 /* Only the zone of who holds the name: see checker.c. */
@@ -226,6 +267,10 @@ static void build_delegated(struct build *build, int64_t domain)
     int64_t holder = 0;
     bh_err err = bh_controld_view(core, build->arena, domain, false, &view);
 
+    if (err == BH_E_NOT_FOUND) {
+        build_tombstone(build, domain);
+        return;
+    }
     if (!err)
         err = bh_domain_zone_holder(core->store, view.domain.name, &holder);
     if (!err && holder != domain)
@@ -305,6 +350,13 @@ static void build_all_delegated(struct build *build)
         err = bh_domain_by_id(build->core->store, build->arena, ids.ids[i], &domain);
         if (!err && bh_domain_has_zone(&domain))
             build_delegated(build, ids.ids[i]);
+    }
+    ids.count = 0;
+    if (!err)
+        err = bh_domain_list_tombstones(build->core->store, (bh_str){NULL, 0}, add_id, &ids);
+    for (size_t i = 0; !err && i < ids.count; i++) {
+        bh_arena_reset(build->arena);
+        build_tombstone(build, ids.ids[i]);
     }
     if (err && !build->err)
         build->err = err;

@@ -313,6 +313,98 @@ static void test_events_are_told_once(void **state)
     assert_int_equal(w->told_count, 4);
 }
 
+/* ---- removal ---- */
+
+struct counted {
+    unsigned revoked, keys, closed_spf;
+    bool own_zone;
+};
+
+static void count_tombstone(void *ctx, const struct bh_zone *zone)
+{
+    struct counted *counted = ctx;
+    struct bh_arena *arena = bh_arena_new(1 << 16);
+
+    counted->own_zone = counted->own_zone || bh_str_eq(zone->apex, BH_STR("email.customer.example"));
+    for (size_t i = 0; i < zone->count; i++) {
+        bh_str text = zone->records[i].type == BH_DNS_TXT ? bh_txt_joined(arena, zone->records[i].rdata) : BH_STR("");
+
+        counted->keys += bh_str_search(text, BH_STR("p=MIIBkey")) < text.n;
+        counted->revoked += bh_str_eq(text, BH_STR("v=DKIM1; k=rsa; p="));
+        counted->closed_spf += bh_str_eq(text, BH_STR("v=spf1 -all"));
+    }
+    bh_arena_free(arena);
+}
+
+static struct counted count_published(struct world *w)
+{
+    struct counted counted = {0};
+
+    assert_ok(bh_publish_all(&w->core, count_tombstone, &counted));
+    return counted;
+}
+
+static void test_a_removed_domain_leaves_a_tombstone_for_a_time(void **state)
+{
+    struct world *w = *state;
+    struct bh_msg_identity_reply identity;
+    struct bh_msg_identity ask;
+    struct counted seen;
+
+    verify_delegation(w);
+    assert_true(run(w, ADD("other.example", "acme", "cname")));
+    seen = count_published(w);
+    assert_int_equal(seen.keys, 3 + 3 + 3); /* with the platform's */
+    assert_int_equal(seen.revoked, 0);
+    ask = (struct bh_msg_identity){customer_id(w, "acme"),
+                                   may_send(w, customer_id(w, "acme"), "email.customer.example").domain_id,
+                                   BH_STR("a@x"), BH_STR("email.customer.example")};
+    assert_false(run(w, "{\"noun\":\"domain\",\"verb\":\"remove\",\"args\":{\"domain\":\"on.esp.example\"}}"));
+    assert_true(run(w, "{\"noun\":\"domain\",\"verb\":\"remove\",\"args\":{\"domain\":\"email.customer.example\"}}"));
+    assert_true(run(w, "{\"noun\":\"domain\",\"verb\":\"remove\",\"args\":{\"domain\":\"other.example\"}}"));
+    assert_false(run(w, "{\"noun\":\"domain\",\"verb\":\"remove\",\"args\":{\"domain\":\"other.example\"}}"));
+    assert_int_equal(may_send(w, customer_id(w, "acme"), "email.customer.example").allowed, 0);
+    bh_lookup_identity(&w->core, w->arena, &ask, &identity);
+    assert_int_equal(identity.permanent, 1);
+    assert_true(bh_str_search(identity.reason, BH_STR("was removed")) < identity.reason.n);
+    seen = count_published(w);
+    assert_true(seen.own_zone);
+    assert_int_equal(seen.keys, 3);
+    assert_int_equal(seen.revoked, 6);
+    assert_int_equal(seen.closed_spf, 2 + 2); /* apex and bounce of the zone; bounce and spf targets */
+
+    /* another customer adds the name: what is served stays the tombstone, until the delegation names him */
+    assert_true(run(w, ADD("email.customer.example", "other", "delegation")));
+    assert_true(run(w, CHECK("email.customer.example", "other")));
+    assert_string_equal(said(w, "state"), "pending");
+    assert_int_equal(count_published(w).revoked, 6);
+    w->now += 31LL * 24 * 3600 * 1000;
+    settle(w);
+    bh_controld_wake(&w->core);
+    seen = count_published(w);
+    assert_false(seen.own_zone);
+    assert_int_equal(seen.revoked, 0);
+    assert_int_equal(seen.keys, 3);
+}
+
+static void test_a_removed_customer(void **state)
+{
+    struct world *w = *state;
+    uint32_t old;
+
+    verify_delegation(w);
+    old = customer_id(w, "acme");
+    assert_false(run(w, "{\"noun\":\"customer\",\"verb\":\"remove\",\"args\":{\"name\":\"platform\"}}"));
+    assert_true(run(w, "{\"noun\":\"customer\",\"verb\":\"remove\",\"args\":{\"name\":\"acme\"}}"));
+    assert_int_equal(may_send(w, old, "email.customer.example").allowed, 0);
+    assert_false(run(w, "{\"noun\":\"customer\",\"verb\":\"show\",\"args\":{\"name\":\"acme\"}}"));
+    assert_true(run(w, "{\"noun\":\"customer\",\"verb\":\"add\",\"args\":{\"name\":\"acme\"}}"));
+    assert_int_not_equal(customer_id(w, "acme"), old);
+    assert_true(run(w, ADD("email.customer.example", "acme", "delegation"))); /* with a new token, so: */
+    assert_true(run(w, CHECK("email.customer.example", "acme")));
+    assert_string_equal(said(w, "state"), "pending");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -330,6 +422,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_events_are_told_once, open_world, close_world),
         cmocka_unit_test_setup_teardown(test_bounce_domains, open_world, close_world),
         cmocka_unit_test_setup_teardown(test_a_new_dnsd_gets_everything, open_world, close_world),
+        cmocka_unit_test_setup_teardown(test_a_removed_domain_leaves_a_tombstone_for_a_time, open_world, close_world),
+        cmocka_unit_test_setup_teardown(test_a_removed_customer, open_world, close_world),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
