@@ -1,19 +1,24 @@
 /* domain.c: `behalf domain add|list|show|records|check|zone|checks`. */
 #include "commands.h"
 #include "control.h"
+#include "domain_life.h"
 
 static const char help[] =
-    "usage: behalf domain add NAME --customer NAME --approach delegation|cname|manual [OPTIONS]\n"
+    "usage: behalf domain add NAME --customer NAME --approach WORD [OPTIONS]\n"
     "       behalf domain list [--customer NAME]\n"
     "       behalf domain show|check|checks|zone NAME [--customer NAME]\n"
     "       behalf domain records NAME [--format table|zone|csv|json]\n"
+    "       behalf domain check --wait, history, canary, remove, zone add|remove|list|import|export:\n"
+    "           see behalf domain history --help\n"
     "\n"
     "A sending domain is a domain of a customer, in whose name mail leaves. add makes its keys and tells which\n"
     "DNS records the customer publishes; check looks at them now; show tells state, records, keys and what to\n"
     "do; checks is the history; zone is what our name servers answer for a delegated domain.\n"
     "\n"
     "  --approach WORD       delegation: the customer delegates NAME by NS; cname: he creates CNAMEs once;\n"
-    "                        manual: he pastes records and does so again when they change\n"
+    "                        manual: he pastes records and does so again when they change; relay: mail\n"
+    "                        leaves through his SMTP server; credentials: through a user's mailbox;\n"
+    "                        reports: no sending, DMARC reports only\n"
     "  --bounces WORD        manual: ours (default) or customer: whose domain is in the bounce address\n"
     "  --dmarc-policy WORD   delegation: p= of the _dmarc records that we publish: none, quarantine, reject\n"
     "  --bounce-label, --link-label, --img-label, --selector-prefix LABEL\n"
@@ -218,7 +223,8 @@ static int add(const struct bh_cli *cli, const struct domain_options *o, const c
 
     if (!o->customer || !o->approach) {
         json_decref(args);
-        return bh_cli_fail("domain", "add needs --customer NAME and --approach delegation|cname|manual");
+        return bh_cli_fail(
+            "domain", "add needs --customer NAME and --approach delegation|cname|manual|relay|credentials|reports");
     }
     bh_json_add(args, "name", name);
     bh_json_add(args, "customer", o->customer);
@@ -297,6 +303,8 @@ int bh_cli_domain(struct bh_cli *cli, int argc, char **argv)
                                             {0}};
     int status;
 
+    if (bh_cli_is_domain_life(argc, argv))
+        return bh_cli_domain_life(cli, argc, argv);
     if (!bh_cli_options(cli, &argc, argv, options, help, &status))
         return status;
     if (argc == 2 && strcmp(argv[1], "list") == 0)
@@ -308,5 +316,6 @@ int bh_cli_domain(struct bh_cli *cli, int argc, char **argv)
     for (size_t i = 0; argc == 3 && i < sizeof(looks) / sizeof(looks[0]); i++)
         if (strcmp(argv[1], looks[i].verb) == 0)
             return ask_and_print(cli, looks[i].verb, one_domain(&o, argv[2]), looks[i].print);
-    return bh_cli_fail("domain", "say add, list, show, records, check, checks or zone; see behalf domain --help");
+    return bh_cli_fail(
+        "domain", "say add, list, show, records, check, history, zone, canary or remove; see behalf domain --help");
 }

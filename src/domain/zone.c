@@ -41,7 +41,7 @@ static bool is_repeated(const struct bh_zone *zone, bh_str owner, uint16_t type,
     return false;
 }
 
-static void add_wire(struct bh_zone *zone, bh_str owner, uint32_t ttl_s, uint16_t type, bh_str rdata)
+void bh_zone_add_wire(struct bh_zone *zone, bh_str owner, uint32_t ttl_s, uint16_t type, bh_str rdata)
 {
     struct bh_zone_record record = {.type = type, .ttl_s = ttl_s};
 
@@ -63,7 +63,7 @@ void bh_zone_add(struct bh_zone *zone, bh_str owner, uint32_t ttl_s, uint16_t ty
     if (!zone->err)
         zone->err = bh_dns_rdata_parse_text(type, rdata_text, NULL, &rdata);
     if (!zone->err)
-        add_wire(zone, owner, ttl_s, type, bh_buf_view(&rdata));
+        bh_zone_add_wire(zone, owner, ttl_s, type, bh_buf_view(&rdata));
     bh_buf_free(&rdata);
 }
 
@@ -94,7 +94,7 @@ void bh_zone_add_txt(struct bh_zone *zone, bh_str owner, uint32_t ttl_s, bh_str 
     } while (text.n);
     if (!zone->err)
         zone->err = bh_buf_err(&rdata);
-    add_wire(zone, owner, ttl_s, BH_DNS_TXT, bh_buf_view(&rdata));
+    bh_zone_add_wire(zone, owner, ttl_s, BH_DNS_TXT, bh_buf_view(&rdata));
     bh_buf_free(&rdata);
 }
 

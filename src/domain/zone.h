@@ -34,6 +34,8 @@ BH_MUST static inline bh_err bh_zone_err(const struct bh_zone *zone)
 void bh_zone_add(struct bh_zone *zone, bh_str owner, uint32_t ttl_s, uint16_t type, bh_str rdata_text);
 void bh_zone_addf(struct bh_zone *zone, bh_str owner, uint32_t ttl_s, uint16_t type, const char *format, ...)
     BH_PRINTF(5, 6);
+/* From rdata in wire form. */
+void bh_zone_add_wire(struct bh_zone *zone, bh_str owner, uint32_t ttl_s, uint16_t type, bh_str rdata);
 /* A TXT record of any length, in strings of at most 255 bytes. */
 void bh_zone_add_txt(struct bh_zone *zone, bh_str owner, uint32_t ttl_s, bh_str text);
 /* A or AAAA by what `address` is; its text is checked. */

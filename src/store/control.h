@@ -6,8 +6,8 @@
 #ifndef BH_STORE_CONTROL_H
 #define BH_STORE_CONTROL_H
 
-#include "domain/domain.h"
 #include "domain/egress.h"
+#include "domain/zone.h"
 #include "event_type.h"
 #include "store.h"
 
@@ -104,6 +104,51 @@ BH_MUST bh_err bh_domain_next_due(struct bh_store *store, bh_time_ms *ret_at);
 /* Distinct shards in use, in order. */
 BH_MUST bh_err bh_shard_list(struct bh_store *store, void (*each)(void *ctx, bh_str shard), void *ctx);
 
+/* ---- customers' own records in delegated zones (zone_record.c) ---- */
+
+BH_MUST bh_err bh_zone_record_insert(struct bh_store *store, int64_t domain, const struct bh_zone_record *record);
+BH_MUST bh_err bh_zone_record_clear(struct bh_store *store, int64_t domain);
+/* Those of `owner`, of `type` (0: any), with `rdata` (NULL: any). BH_E_NOT_FOUND: none. */
+BH_MUST bh_err bh_zone_record_remove(struct bh_store *store, int64_t domain, bh_str owner, uint16_t type,
+                                     const bh_str *rdata);
+/* Appends all to a zone. */
+BH_MUST bh_err bh_zone_record_list(struct bh_store *store, int64_t domain, struct bh_zone *zone);
+
+/* ---- canaries (canary.c) ---- */
+
+enum { BH_CANARIES_KEPT = 100 /* per domain */ };
+
+struct bh_canary {
+    int64_t id; /* in its address */
+    int64_t domain;
+    bh_time_ms sent_at;
+    uint64_t message;     /* 0: it could not be submitted */
+    bh_time_ms judged_at; /* 0: on its way */
+    bool passed;
+    enum bh_mechanism aligned; /* what carried DMARC */
+    bh_str detail;
+};
+
+/* Domains whose next canary is due; 0 at set_due: none. */
+BH_MUST bh_err bh_canary_list_due(struct bh_store *store, bh_time_ms now, int64_t limit,
+                                  void (*each)(void *ctx, int64_t domain), void *ctx);
+BH_MUST bh_err bh_canary_next_due(struct bh_store *store, bh_time_ms *ret_at);
+BH_MUST bh_err bh_canary_set_due(struct bh_store *store, int64_t domain, bh_time_ms at);
+BH_MUST bh_err bh_canary_get_due(struct bh_store *store, int64_t domain, bh_time_ms *ret_at);
+/* Forgets the oldest beyond BH_CANARIES_KEPT. */
+BH_MUST bh_err bh_canary_insert(struct bh_store *store, int64_t domain, bh_time_ms now, int64_t *ret_id);
+BH_MUST bh_err bh_canary_set_message(struct bh_store *store, int64_t canary, uint64_t message);
+/* BH_E_NOT_FOUND: there is none, or it has a verdict. */
+BH_MUST bh_err bh_canary_judge(struct bh_store *store, int64_t canary, bh_time_ms now, bool passed,
+                               enum bh_mechanism aligned, bh_str detail);
+/* Sent before, without a verdict; the views are valid inside `each`, as in the list of a domain, newest first. */
+BH_MUST bh_err bh_canary_list_overdue(struct bh_store *store, bh_time_ms sent_before, int64_t limit,
+                                      void (*each)(void *ctx, const struct bh_canary *canary), void *ctx);
+BH_MUST bh_err bh_canary_list(struct bh_store *store, int64_t domain, int64_t limit,
+                              void (*each)(void *ctx, const struct bh_canary *canary), void *ctx);
+BH_MUST bh_err bh_canary_by_id(struct bh_store *store, struct bh_arena *arena, int64_t id,
+                               struct bh_canary *ret_canary);
+
 /* ---- removal (removal.c) ---- */
 
 /* Marks it: nothing finds it any more but the queries below, and its token stays taken. Private keys are destroyed,
@@ -145,6 +190,16 @@ BH_MUST bh_err bh_domain_check_list(struct bh_store *store, int64_t id, int64_t 
                                     void (*each)(void *ctx, bh_time_ms at, enum bh_domain_state state,
                                                  enum bh_mechanism aligned),
                                     void *ctx);
+
+/* The same with the report, valid inside `each`. */
+struct bh_domain_past {
+    bh_time_ms at;
+    enum bh_domain_state state;
+    enum bh_mechanism aligned;
+    bh_str report;
+};
+BH_MUST bh_err bh_domain_past_list(struct bh_store *store, int64_t id, int64_t limit,
+                                   void (*each)(void *ctx, const struct bh_domain_past *past), void *ctx);
 
 /* Whose zone of this name is served: 0 = nobody's. */
 BH_MUST bh_err bh_domain_zone_holder(struct bh_store *store, bh_str name, int64_t *ret_id);

@@ -130,8 +130,10 @@ static const struct bh_schema_step steps[] = {
      " message INTEGER NOT NULL,"   /* 0: it could not be submitted */
      " judged_at INTEGER NOT NULL," /* 0: still on its way */
      " passed INTEGER NOT NULL,"
+     " aligned INTEGER NOT NULL," /* set of enum bh_mechanism */
      " detail TEXT NOT NULL) STRICT;"
-     "CREATE INDEX canary_domain ON canary(domain, sent_at);"},
+     "CREATE INDEX canary_domain ON canary(domain, sent_at);"
+     "CREATE INDEX canary_open ON canary(sent_at) WHERE judged_at = 0;"},
     {"planned changes", "CREATE TABLE planned_change("
                         " id INTEGER PRIMARY KEY AUTOINCREMENT,"
                         " kind INTEGER NOT NULL,"

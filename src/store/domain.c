@@ -30,6 +30,8 @@ static const struct bh_query check_insert = {
     " ON CONFLICT(domain, at) DO UPDATE SET state = $3, aligned = $4, report = $5"};
 static const struct bh_query check_list = {
     "SELECT at, state, aligned FROM domain_check WHERE domain = $1 ORDER BY at DESC LIMIT $2"};
+static const struct bh_query past_list = {
+    "SELECT at, state, aligned, report FROM domain_check WHERE domain = $1 ORDER BY at DESC LIMIT $2"};
 static const struct bh_query zone_holder = {
     "SELECT coalesce(max(id), 0) FROM domain WHERE name = $1 AND holds_zone = 1 AND deleted_at IS NULL"};
 static const struct bh_query hold_zone = {
@@ -221,6 +223,27 @@ bh_err bh_domain_check_list(struct bh_store *store, int64_t id, int64_t limit,
     struct check_reader reader = {each, ctx};
 
     return bh_store_rows(store, &check_list, BH_WITH(BH_INT(id), BH_INT(limit)), false, pass_check, &reader);
+}
+
+struct past_reader {
+    void (*each)(void *ctx, const struct bh_domain_past *past);
+    void *ctx;
+};
+
+static void pass_past(void *ctx, const struct bh_row *row)
+{
+    struct past_reader *reader = ctx;
+
+    reader->each(reader->ctx, &(struct bh_domain_past){bh_row_int(row, 0), (enum bh_domain_state)bh_row_int(row, 1),
+                                                       (enum bh_mechanism)bh_row_int(row, 2), bh_row_str(row, 3)});
+}
+
+bh_err bh_domain_past_list(struct bh_store *store, int64_t id, int64_t limit,
+                           void (*each)(void *ctx, const struct bh_domain_past *past), void *ctx)
+{
+    struct past_reader reader = {each, ctx};
+
+    return bh_store_rows(store, &past_list, BH_WITH(BH_INT(id), BH_INT(limit)), false, pass_past, &reader);
 }
 
 bh_err bh_domain_zone_holder(struct bh_store *store, bh_str name, int64_t *ret_id)

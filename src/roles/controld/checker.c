@@ -321,6 +321,10 @@ static bh_err claim_zone(struct check *check, int64_t holder)
     if (err)
         return err;
     bh_publish_domain(core, &check->view.domain);
+    bh_controld_event(core, BH_EVENT_DOMAIN_CLAIMED, check->view.domain.customer_id, check->domain,
+                      json_pack("{s:o, s:b}", "domain",
+                                json_stringn(check->view.domain.name.p, check->view.domain.name.n), "from_another",
+                                holder != 0));
     core->out->log(core->out_ctx, BH_LOG_INFO, holder ? "the zone went to another customer" : "the zone is served",
                    check->view.domain.name);
     return holder ? bh_domain_update_check_at(core->store, holder, bh_controld_now(core), 0) : BH_OK;

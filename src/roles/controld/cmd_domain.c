@@ -106,6 +106,8 @@ void bh_domain_zone(struct bh_command *command)
     if (!err)
         err = bh_build_delegated_zone(command->arena, &platform, &view, &zone);
     if (!err)
+        err = bh_zone_record_list(core->store, domain.id, &zone);
+    if (!err)
         err = bh_serial_show(core, &zone);
     if (!err) {
         bh_zone_print(&zone, &text);

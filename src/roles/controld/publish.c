@@ -279,6 +279,8 @@ static void build_delegated(struct build *build, int64_t domain)
         err = bh_egress_platform(core, build->arena, domain, view.domain.customer_id, &platform);
     if (!err)
         err = bh_build_delegated_zone(build->arena, &platform, &view, &zone);
+    if (!err)
+        err = bh_zone_record_list(core->store, domain, &zone);
     finish(build, err, &zone);
 }
 

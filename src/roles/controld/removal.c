@@ -22,6 +22,8 @@ bh_err bh_controld_remove_domain(struct bh_controld *core, const struct bh_domai
         return err;
     bh_publish_domain(core, domain);
     bh_controld_changed(core);
+    bh_controld_event(core, BH_EVENT_DOMAIN_REMOVED, domain->customer_id, domain->id,
+                      json_pack("{s:o}", "domain", json_stringn(domain->name.p, domain->name.n)));
     core->out->log(core->out_ctx, BH_LOG_INFO, "domain removed", domain->name);
     *ret_until = until;
     return BH_OK;

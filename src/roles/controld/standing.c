@@ -92,6 +92,33 @@ static void notify(struct bh_controld *core, const struct bh_domain *domain, con
     bh_buf_free(&subject);
 }
 
+static enum bh_event_kind event_of(enum bh_domain_state before, enum bh_domain_state now)
+{
+    switch (now) {
+    case BH_DOMAIN_VERIFIED:
+        return before == BH_DOMAIN_DEGRADED || before == BH_DOMAIN_SUSPENDED ? BH_EVENT_DOMAIN_RESTORED
+                                                                             : BH_EVENT_DOMAIN_VERIFIED;
+    case BH_DOMAIN_DEGRADED:
+        return BH_EVENT_DOMAIN_DEGRADED;
+    case BH_DOMAIN_SUSPENDED:
+        return BH_EVENT_DOMAIN_SUSPENDED;
+    case BH_DOMAIN_PENDING:
+    case BH_DOMAIN_PARTIAL:
+    default:
+        return BH_EVENT_DOMAIN_CHANGED;
+    }
+}
+
+static void write_event(struct bh_controld *core, const struct bh_domain *domain,
+                        const struct bh_domain_standing *standing)
+{
+    bh_controld_event(core, event_of(domain->state, standing->state), domain->customer_id, domain->id,
+                      json_pack("{s:o, s:s, s:s, s:s, s:b}", "domain", json_stringn(domain->name.p, domain->name.n),
+                                "before", bh_domain_state_name(domain->state), "state",
+                                bh_domain_state_name(standing->state), "aligned", bh_mechanism_name(standing->aligned),
+                                "can_send", standing->can_send));
+}
+
 void bh_standing_tell(struct bh_controld *core, const struct bh_domain *domain,
                       const struct bh_domain_standing *standing, const struct bh_check_result *result)
 {
@@ -101,6 +128,7 @@ void bh_standing_tell(struct bh_controld *core, const struct bh_domain *domain,
     if (standing->state == domain->state && !stopped)
         return;
     core->out->log(core->out_ctx, BH_LOG_INFO, bh_domain_state_name(standing->state), domain->name);
+    write_event(core, domain, standing);
     if (what)
         notify(core, domain, standing, result, what);
 }
