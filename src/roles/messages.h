@@ -26,6 +26,7 @@ enum bh_role_kind {
     BH_ROLE_DNSD,
     BH_ROLE_STEWARD,
     BH_ROLE_WEBD,
+    BH_ROLE_READER, /* reads strangers' mail for the steward, with no rights at all */
     BH_ROLE_KINDS
 };
 
@@ -50,7 +51,7 @@ enum bh_delivery_verdict { BH_DELIVERED = 1, BH_DEFERRED = 2, BH_BOUNCED = 3 };
 /* ---- records: parts of lists ---- */
 #define BH_RECORDS(X)                                                                                                  \
     X(recipient)                                                                                                       \
-    X(sealed_key) X(source) X(sign_item) X(signature) X(subkey) X(delivery_ref) X(told_event) X(zone_record) X(dns_rdata) X(dns_server_view) X(dns_zone_stats)
+    X(sealed_key) X(source) X(sign_item) X(signature) X(subkey) X(delivery_ref) X(told_event) X(read_recipient) X(read_text) X(zone_record) X(dns_rdata) X(dns_server_view) X(dns_zone_stats)
 
 #define BH_REC_recipient(F)                                                                                            \
     F(str, address) /* as given in RCPT TO, without <> */                                                              \
@@ -95,6 +96,21 @@ enum bh_delivery_verdict { BH_DELIVERED = 1, BH_DEFERRED = 2, BH_BOUNCED = 3 };
     F(u64, delivery_id)                                                                                                \
     F(u64, message_id)                                                                                                 \
     F(u32, recipient_index)
+
+/* One recipient that a returned message is about: mail/bounce/bounce.h. */
+#define BH_REC_read_recipient(F)                                                                                       \
+    F(str, address)                                                                                                    \
+    F(str, original)                                                                                                   \
+    F(u8, action) /* enum bh_report_action */                                                                          \
+    F(str, status)                                                                                                     \
+    F(u8, refusal_class) /* enum bh_refusal_class */                                                                   \
+    F(str, reason)                                                                                                     \
+    F(u16, code)                                                                                                       \
+    F(str, smtp_reply)                                                                                                 \
+    F(str, diagnostic)                                                                                                 \
+    F(str, remote)
+
+#define BH_REC_read_text(F) F(str, text)
 
 /* An event that another role tells queued. Told again with the same key it counts once. */
 #define BH_REC_told_event(F)                                                                                           \
@@ -209,6 +225,11 @@ enum bh_delivery_verdict { BH_DELIVERED = 1, BH_DEFERRED = 2, BH_BOUNCED = 3 };
     /* feedback, 180 to 199. EVENT: controld, steward tell queued; answered when it is committed */                    \
     X(EVENT, 180, event)                                                                                               \
     X(EVENT_REPLY, 180 | BH_REPLY, event_reply)                                                                        \
+    /* queued tells controld that the log has grown by something that it follows */                                    \
+    X(FEEDBACK_NEWS, 181, feedback_news)                                                                               \
+    /* steward asks a reader; the descriptor of a body that is a file goes along */                                    \
+    X(READ, 182, read)                                                                                                 \
+    X(READ_REPLY, 182 | BH_REPLY, read_reply)                                                                          \
     /* end */
 
 #define BH_FIELDS_hello(F)                                                                                             \
@@ -470,6 +491,30 @@ enum bh_delivery_verdict { BH_DELIVERED = 1, BH_DEFERRED = 2, BH_BOUNCED = 3 };
 #define BH_FIELDS_event_reply(F)                                                                                       \
     F(u8, ok) /* 0: cannot be stored now, tell again later */
 
+#define BH_FIELDS_feedback_news(F) F(u64, seq) /* the newest */
+#define BH_FIELDS_read(F)                                                                                              \
+    F(u64, size)                                                                                                       \
+    F(str, body) /* empty: in the file */
+#define BH_FIELDS_read_reply(F)                                                                                        \
+    F(u8, ok)   /* 0: it could not be read, whatever it is */                                                          \
+    F(u8, kind) /* enum bh_bounce_kind */                                                                              \
+    F(u8, is_failure_report)                                                                                           \
+    F(str, recipients) /* list of read_recipient; the first hundred */                                                 \
+    F(u32, recipient_count)                                                                                            \
+    F(str, tokens) /* list of read_text: addresses in it that look like ours, to be checked */                         \
+    F(str, reporting_mta)                                                                                              \
+    F(str, feedback_type)                                                                                              \
+    F(str, user_agent)                                                                                                 \
+    F(str, source_ip)                                                                                                  \
+    F(str, reported_domain)                                                                                            \
+    F(str, auth_failure)                                                                                               \
+    F(str, arrival_date)                                                                                               \
+    F(str, dkim_domain)                                                                                                \
+    F(str, dkim_selector)                                                                                              \
+    F(u64, incidents)                                                                                                  \
+    F(str, subject)      /* of the message itself, decoded */                                                          \
+    F(str, header_from)  /* address of its From */
+
 /* clang-format on */
 /* ---- what is made of it ---- */
 #define BH_C_u8 uint8_t
@@ -494,7 +539,7 @@ enum bh_message_type {
     X(submit) X(submit_reply) X(body_file) X(body_file_reply) X(identity) X(identity_reply) X(deliver) X(result)       \
     X(result_ack) X(slots) X(in_flight) X(site) X(sign) X(signatures) X(grant_key) X(subkeys) X(key_generate)                  \
     X(key_reply) X(zone) X(zone_remove) X(zones_commit) X(zone_sign) X(zone_signatures) X(dns_ask) X(dns_ask_reply) X(command) X(dns_stats) X(dns_stats_reply) \
-    X(event) X(event_reply)                                                                                            \
+    X(event) X(event_reply) X(feedback_news) X(read) X(read_reply)                                                     \
     /* end */
 /* clang-format on */
 

@@ -11,7 +11,7 @@ from world import BUILD
 MESSAGES, SESSIONS = 2000, 10
 OPEN_SESSIONS = 20      # limits { connections-per-site }, its default
 UNACKNOWLEDGED = 64     # queue { unacknowledged }, its default
-ROLES = ["controld", "keyd", "smtpd", "queued", "sender", "dnsd", "steward", "master"]
+ROLES = ["controld", "keyd", "smtpd", "queued", "sender", "dnsd", "steward", "reader", "master"]
 
 
 class Sink:

@@ -16,7 +16,7 @@ from injector import Injector, spoken, thread_ids
 from processes import wait_until
 from world import BUILD
 
-ROLES = ["controld", "keyd", "smtpd", "queued", "sender", "dnsd", "steward"]
+ROLES = ["controld", "keyd", "smtpd", "queued", "sender", "dnsd", "steward", "reader"]
 OPENS_FILES = {"controld": "control", "queued": "spool", "sender": None, "steward": "reports"}
 NETWORK = {"sender", "steward"}             # may make sockets
 INTERNET = NETWORK | {"smtpd", "dnsd"}      # may hold sockets of the Internet

@@ -121,6 +121,13 @@ static void send_grant_key(struct connection *connection, const uint8_t key[BH_V
     send_body(connection, BH_MSG_GRANT_KEY, 0, &body);
 }
 
+/* sender makes bounce addresses, smtpd checks those that mail comes to, steward those that it quotes. */
+static bool knows_bounce_keys(const struct connection *connection)
+{
+    return connection->kind == BH_ROLE_SENDER || connection->kind == BH_ROLE_SMTPD ||
+           connection->kind == BH_ROLE_STEWARD;
+}
+
 /* What each kind of peer is told when it comes. */
 static void greet(struct connection *connection)
 {
@@ -130,7 +137,7 @@ static void greet(struct connection *connection)
         send_grant_key(connection, keyd->queued_grant_key);
     else if (connection->kind == BH_ROLE_CONTROLD)
         send_grant_key(connection, keyd->controld_grant_key);
-    else if (connection->kind == BH_ROLE_SENDER || connection->kind == BH_ROLE_SMTPD)
+    else if (knows_bounce_keys(connection))
         send_bounce_keys(connection, keyd->told_period);
 }
 
@@ -144,8 +151,7 @@ static void tell_new_period(struct keyd *keyd)
     for (size_t i = 1; i < CONNECTIONS_MAX; i++) {
         struct connection *connection = &keyd->connections[i];
 
-        if (connection->open && connection->said_hello &&
-            (connection->kind == BH_ROLE_SENDER || connection->kind == BH_ROLE_SMTPD))
+        if (connection->open && connection->said_hello && knows_bounce_keys(connection))
             send_bounce_keys(connection, period);
     }
 }

@@ -19,6 +19,7 @@ static const struct bh_role_rights rights_table[] = {
     {.kind = BH_ROLE_DNSD, .talks = true, .accepts = true, .drain_stage = 4},
     {.kind = BH_ROLE_STEWARD, .talks = true, .opens_sockets = true, .opens_files = true, .directory = "reports",
      .drain_stage = 0},
+    {.kind = BH_ROLE_READER, .alarms = true, .drain_stage = 1},
 };
 /* clang-format on */
 

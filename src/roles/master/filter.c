@@ -194,6 +194,8 @@ static int add_rules(scmp_filter_ctx filter, const struct bh_role_rights *rights
         failed = add_sockets(filter);
     if (!failed && rights->opens_files)
         failed = add_files(filter, rights);
+    if (!failed && rights->alarms)
+        failed = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(setitimer), 0);
     if (!failed && rights->syncs_files)
         failed = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(fsync), 0);
     return failed;

@@ -19,6 +19,7 @@ struct bh_role_rights {
     bool opens_sockets; /* TCP and UDP: connect, bind */
     bool opens_files;   /* to read; to write too in its directory */
     bool syncs_files;   /* that others opened for it */
+    bool alarms;        /* sets itself a time to die */
     bool threads;
     const char *directory; /* below state-dir, its own; NULL = none */
     unsigned drain_stage;  /* 0 is told to drain first */

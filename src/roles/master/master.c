@@ -217,6 +217,7 @@ static bh_err start_all(struct bh_master *master)
                  {BH_ROLE_CONTROLD, 1},
                  {BH_ROLE_QUEUED, 1},
                  {BH_ROLE_STEWARD, 1},
+                 {BH_ROLE_READER, 1},
                  {BH_ROLE_SENDER, c->sender_count},
                  {BH_ROLE_DNSD, c->dnsd_count},
                  {BH_ROLE_SMTPD, c->smtpd_count}};

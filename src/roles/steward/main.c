@@ -1,18 +1,10 @@
-/* steward: background duties. For now it asks DNS for controld: what the authoritative servers of a name say (walk.h),
- * and what the world's resolver says. */
-#include "roles/role.h"
-#include "roles/role_resolver.h"
-#include "walk.h"
+/* steward: background duties. It asks DNS for controld: what the authoritative servers of a name say (walk.h), and what
+ * the world's resolver says. It takes the mail that comes to ourselves from queued and says what follows from it
+ * (mail.h). */
+#include "steward.h"
 #include <stdlib.h>
 
 enum { RUNNING_MAX = 4096 };
-
-struct steward {
-    struct bh_psl *psl;
-    struct bh_unbound_resolver *unbound;
-    struct bh_walker walker;
-    size_t running;
-};
 
 /* ---- DNS_ASK ---- */
 
@@ -70,7 +62,19 @@ static bh_err on_message(struct bh_role *role, struct bh_peer *peer, struct bh_i
 {
     if (peer->kind == BH_ROLE_CONTROLD && message->type == BH_MSG_DNS_ASK)
         return handle_ask(role, peer, message);
-    return BH_E_DENIED;
+    return steward_mail_message(role->state, peer, message);
+}
+
+static void peer_up(struct bh_role *role, struct bh_peer *peer)
+{
+    if (peer->kind == BH_ROLE_QUEUED)
+        steward_mail_begin(role->state, peer);
+}
+
+static void peer_down(struct bh_role *role, struct bh_peer *peer)
+{
+    if (peer->kind == BH_ROLE_QUEUED)
+        steward_mail_drop(role->state);
 }
 
 /* ---- life ---- */
@@ -79,6 +83,7 @@ static void stop(struct bh_role *role)
 {
     struct steward *steward = role->state;
 
+    steward_mail_free(steward);
     bh_walker_stop(&steward->walker);
     bh_unbound_resolver_free(steward->unbound);
     bh_psl_free(steward->psl);
@@ -94,6 +99,8 @@ static bh_err start(struct bh_role *role)
     if (!steward)
         return BH_E_NOMEM;
     role->state = steward;
+    steward->role = role;
+    steward_mail_init(steward);
     bh_list_init(&steward->walker.walks);
     err = bh_psl_new(NULL, &steward->psl);
     if (!err)
@@ -112,8 +119,12 @@ static bh_err start(struct bh_role *role)
 
 int main(void)
 {
-    static const struct bh_role_ops ops = {
-        .kind = BH_ROLE_STEWARD, .start = start, .message = on_message, .stop = stop};
+    static const struct bh_role_ops ops = {.kind = BH_ROLE_STEWARD,
+                                           .start = start,
+                                           .peer_up = peer_up,
+                                           .peer_down = peer_down,
+                                           .message = on_message,
+                                           .stop = stop};
 
     return bh_role_main(&ops);
 }
