@@ -1,19 +1,23 @@
-/* domain.c: `behalf domain add|list|show|records|check|zone|checks`. */
+/* domain.c: `behalf domain add|list|show|records|preview|check|zone|checks`. */
 #include "commands.h"
 #include "control.h"
 #include "domain_life.h"
+#include "domain_records.h"
 
 static const char help[] =
     "usage: behalf domain add NAME --customer NAME --approach WORD [OPTIONS]\n"
     "       behalf domain list [--customer NAME]\n"
     "       behalf domain show|check|checks|zone NAME [--customer NAME]\n"
-    "       behalf domain records NAME [--format table|zone|csv|json]\n"
+    "       behalf domain records NAME [--format table|zone|csv|json | --provider ID]\n"
+    "       behalf domain preview NAME\n"
     "       behalf domain check --wait, history, canary, remove, zone add|remove|list|import|export:\n"
     "           see behalf domain history --help\n"
     "\n"
     "A sending domain is a domain of a customer, in whose name mail leaves. add makes its keys and tells which\n"
     "DNS records the customer publishes; check looks at them now; show tells state, records, keys and what to\n"
-    "do; checks is the history; zone is what our name servers answer for a delegated domain.\n"
+    "do; checks is the history; zone is what our name servers answer for a delegated domain. records --provider\n"
+    "tells what to type into the form of a DNS provider; preview shows for a name that is not added yet who its\n"
+    "DNS provider is, and what each approach would ask for.\n"
     "\n"
     "  --approach WORD       delegation: the customer delegates NAME by NS; cname: he creates CNAMEs once;\n"
     "                        manual: he pastes records and does so again when they change; relay: mail\n"
@@ -26,7 +30,7 @@ static const char help[] =
 
 struct domain_options {
     const char *customer, *approach, *bounces, *policy, *bounce_label, *link_label, *img_label, *selector, *format,
-        *limit;
+        *provider, *limit;
 };
 
 /* ---- printing ---- */
@@ -44,88 +48,6 @@ static void print_problems(const json_t *of, const char *kind, const char *name)
         (void)printf("  %s\n", bh_json_text(problem, "detail"));
         if (*bh_json_text(problem, "fix"))
             (void)printf("    to do: %s\n", bh_json_text(problem, "fix"));
-    }
-}
-
-static void print_records_table(const json_t *records)
-{
-    static const char *const headings[] = {"FOR", "TYPE", "NAME", "VALUE", "NEEDED", "STATUS"};
-    static const char *const members[] = {"purpose", "type", "name", "value", "required", "status"};
-    struct bh_cli_table *table = bh_cli_table_new(headings, 6);
-
-    for (size_t i = 0; i < json_array_size(records); i++)
-        for (size_t k = 0; k < 6; k++)
-            bh_table_member(table, json_array_get(records, i), members[k]);
-    bh_cli_table_print(table);
-}
-
-/* TXT data in strings of at most 255 bytes, quoted (RFC 1035 5.1). */
-static void print_txt(const char *value)
-{
-    size_t left = strlen(value);
-
-    do {
-        size_t part = left < 255 ? left : 255;
-
-        (void)putchar('"');
-        for (size_t i = 0; i < part; i++) {
-            if (value[i] == '"' || value[i] == '\\')
-                (void)putchar('\\');
-            (void)putchar(value[i]);
-        }
-        (void)fputs(left > part ? "\" " : "\"", stdout);
-        value += part;
-        left -= part;
-    } while (left);
-}
-
-static bool is_host_valued(const char *type)
-{
-    return strcmp(type, "CNAME") == 0 || strcmp(type, "NS") == 0 || strcmp(type, "MX") == 0;
-}
-
-static void print_records_zone(const json_t *records)
-{
-    for (size_t i = 0; i < json_array_size(records); i++) {
-        const json_t *record = json_array_get(records, i);
-        const char *type = bh_json_text(record, "type"), *value = bh_json_text(record, "value");
-        size_t n = strlen(value);
-
-        if (!json_is_true(json_object_get(record, "required")))
-            (void)fputs("; optional: ", stdout);
-        (void)printf("%s. %lld IN %s ", bh_json_text(record, "name"),
-                     (long long)json_integer_value(json_object_get(record, "ttl")), type);
-        if (strcmp(type, "TXT") == 0)
-            print_txt(value);
-        else
-            (void)printf("%s%s", value, is_host_valued(type) && n && value[n - 1] != '.' ? "." : "");
-        (void)putchar('\n');
-    }
-}
-
-static void print_csv_field(const char *text, const char *end)
-{
-    (void)putchar('"');
-    for (; *text; text++) {
-        if (*text == '"')
-            (void)putchar('"');
-        (void)putchar(*text);
-    }
-    (void)printf("\"%s", end);
-}
-
-static void print_records_csv(const json_t *records)
-{
-    static const char *const members[] = {"purpose", "type", "name", "host", "value"};
-
-    (void)printf("purpose,type,name,host,value,ttl,required\n");
-    for (size_t i = 0; i < json_array_size(records); i++) {
-        const json_t *record = json_array_get(records, i);
-
-        for (size_t k = 0; k < 5; k++)
-            print_csv_field(bh_json_text(record, members[k]), ",");
-        (void)printf("%lld,%s\n", (long long)json_integer_value(json_object_get(record, "ttl")),
-                     json_is_true(json_object_get(record, "required")) ? "yes" : "no");
     }
 }
 
@@ -149,7 +71,7 @@ static void print_domain(const json_t *domain)
 
     print_state(domain);
     (void)putchar('\n');
-    print_records_table(records);
+    bh_records_print_table(records);
     for (size_t i = 0; i < json_array_size(records); i++) {
         const json_t *record = json_array_get(records, i);
 
@@ -214,7 +136,7 @@ static void print_added(const json_t *domain)
     print_state(domain);
     (void)printf("\nThe customer publishes these records; `behalf domain check %s` looks at them.\n\n",
                  bh_json_text(domain, "name"));
-    print_records_zone(json_object_get(domain, "records"));
+    bh_records_print_zone(json_object_get(domain, "records"));
 }
 
 static int add(const struct bh_cli *cli, const struct domain_options *o, const char *name)
@@ -246,33 +168,6 @@ static json_t *one_domain(const struct domain_options *o, const char *name)
     return args;
 }
 
-static int records(const struct bh_cli *cli, const struct domain_options *o, const char *name)
-{
-    static const struct {
-        const char *word;
-        void (*print)(const json_t *records);
-    } formats[] = {{"table", print_records_table}, {"zone", print_records_zone}, {"csv", print_records_csv}};
-    const char *format = o->format ? o->format : "table";
-    bool json = cli->json || strcmp(format, "json") == 0;
-    size_t which = 0;
-    json_t *result;
-    int status;
-
-    while (which < 3 && strcmp(formats[which].word, format) != 0)
-        which++;
-    if (which == 3 && !json)
-        return bh_cli_fail("domain", "--format %s: must be table, zone, csv or json", format);
-    result = bh_control_ask(cli, "domain", "show", one_domain(o, name), -1, &status);
-    if (!result)
-        return status;
-    if (json)
-        bh_cli_print_json(json_incref(json_object_get(result, "records")));
-    else
-        formats[which].print(json_object_get(result, "records"));
-    json_decref(result);
-    return BH_EXIT_OK;
-}
-
 static int list(const struct bh_cli *cli, const struct domain_options *o)
 {
     json_t *args = json_object();
@@ -299,6 +194,7 @@ int bh_cli_domain(struct bh_cli *cli, int argc, char **argv)
                                             {.name = "img-label", .value = &o.img_label},
                                             {.name = "selector-prefix", .value = &o.selector},
                                             {.name = "format", .value = &o.format},
+                                            {.name = "provider", .value = &o.provider},
                                             {.name = "limit", .value = &o.limit},
                                             {0}};
     int status;
@@ -312,10 +208,13 @@ int bh_cli_domain(struct bh_cli *cli, int argc, char **argv)
     if (argc == 3 && strcmp(argv[1], "add") == 0)
         return add(cli, &o, argv[2]);
     if (argc == 3 && strcmp(argv[1], "records") == 0)
-        return records(cli, &o, argv[2]);
+        return bh_domain_records(cli, one_domain(&o, argv[2]), o.format, o.provider);
+    if (argc == 3 && strcmp(argv[1], "preview") == 0)
+        return ask_and_print(cli, "preview", json_pack("{s:s}", "name", argv[2]), bh_preview_print);
     for (size_t i = 0; argc == 3 && i < sizeof(looks) / sizeof(looks[0]); i++)
         if (strcmp(argv[1], looks[i].verb) == 0)
             return ask_and_print(cli, looks[i].verb, one_domain(&o, argv[2]), looks[i].print);
     return bh_cli_fail(
-        "domain", "say add, list, show, records, check, history, zone, canary or remove; see behalf domain --help");
+        "domain",
+        "say add, list, show, records, preview, check, history, zone, canary or remove; see behalf domain --help");
 }

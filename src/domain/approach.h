@@ -55,7 +55,9 @@ struct bh_planned_identity {
 struct bh_approach_ops {
     enum bh_approach id;
     const char *name;
-    const char *summary; /* what the customer does, one line */
+    const char *summary;  /* what the customer does, one line */
+    const char *asks;     /* what it costs the customer, now and later, one sentence */
+    const char *costs_us; /* what it costs the operator, one sentence */
     /* Appends what the customer has to publish. */
     void (*records)(const struct bh_platform *platform, const struct bh_domain_view *view, struct bh_record_list *list);
     /* Fills the zone that the customer delegated to us; NULL where there is none. */

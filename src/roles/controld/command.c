@@ -32,6 +32,7 @@ static const struct command_row rows[] = {
     {"domain", "zone-remove", bh_zone_records_removed},
     {"domain", "list", bh_domains},
     {"domain", "show", bh_domain_show},
+    {"domain", "preview", bh_domain_preview},
     {"domain", "zone", bh_domain_zone},
     {"domain", "check", bh_domain_checked},
     {"domain", "checks", bh_domain_checks},

@@ -158,6 +158,16 @@ static void set_default(int64_t *value, int64_t otherwise)
         *value = otherwise;
 }
 
+static bh_err read_providers(struct bh_controld *core)
+{
+    size_t line;
+
+    core->provider_arena = bh_arena_new(PLATFORM_ARENA_BYTES);
+    return core->provider_arena
+               ? bh_providers_parse(core->provider_arena, bh_providers_builtin(), &core->providers, &line)
+               : BH_E_NOMEM;
+}
+
 bh_err bh_controld_start(struct bh_controld *core)
 {
     struct bh_arena *arena = bh_arena_new(PLATFORM_ARENA_BYTES);
@@ -175,7 +185,9 @@ bh_err bh_controld_start(struct bh_controld *core)
     core->events_waiting = true; /* of a former process */
     if (!arena)
         return BH_E_NOMEM;
-    err = read_counters(core, arena);
+    err = read_providers(core);
+    if (!err)
+        err = read_counters(core, arena);
     if (!err)
         err = make_platform(core, arena);
     bh_arena_free(arena);
@@ -190,4 +202,5 @@ void bh_controld_stop(struct bh_controld *core)
     bh_egress_free(core);
     bh_publish_free(core);
     bh_serials_free(core);
+    bh_arena_free(core->provider_arena);
 }

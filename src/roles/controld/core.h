@@ -11,6 +11,7 @@
 #include "base/map.h"
 #include "base/random.h"
 #include "domain/check.h"
+#include "domain/provider.h"
 #include "domain/zones.h"
 #include "roles/messages.h"
 #include "store/change.h"
@@ -85,7 +86,9 @@ struct bh_controld {
     bool making_keys; /* platform_keys.c is at it */
 
     bh_change_done *change_done[BH_CHANGE_KINDS]; /* see change.h; set before bh_controld_start or by it */
-    bool changes_moved;                           /* bh_change_work has something to look at */
+    struct bh_arena *provider_arena;              /* holds the next */
+    struct bh_providers providers;
+    bool changes_moved; /* bh_change_work has something to look at */
 
     const bh_str *contacts; /* the operator's, of the configuration */
     size_t contact_count;
@@ -163,6 +166,9 @@ void bh_serial_forget(struct bh_controld *core, bh_str apex);
 void bh_serials_free(struct bh_controld *core);
 
 /* checker.c: verification. */
+/* The answers of several servers (a list of dns_server_view) as one: what any of them found counts as found. Appends to
+ * a *seen whose answer is empty. */
+BH_MUST bh_err bh_seen_merge(struct bh_arena *arena, bh_str views, struct bh_seen *seen);
 typedef void bh_check_done(void *ctx, bh_err err);
 /* Checks a domain now, or joins the check that is running. `done` may be NULL; the outcome is in the store. */
 BH_MUST bh_err bh_check_domain(struct bh_controld *core, int64_t domain, bh_check_done *done, void *ctx);
