@@ -325,6 +325,12 @@ bh_err bh_chan_connect(struct bh_loop *loop, const struct sockaddr *to, socklen_
     return BH_OK;
 }
 
+void bh_chan_hand_over(struct bh_chan *chan, const struct bh_chan_ops *ops, void *ctx)
+{
+    chan->ops = ops;
+    chan->ctx = ctx;
+}
+
 void bh_chan_close(struct bh_chan *chan)
 {
     if (!chan || chan->state == CLOSED)
@@ -465,7 +471,18 @@ bh_err bh_chan_send(struct bh_chan *chan, const struct iovec *iov, size_t count,
 
 bh_err bh_chan_start_tls(struct bh_chan *chan, struct bh_tls *tls, bh_str name, bool verify)
 {
-    SSL *ssl = chan->ssl || chan->state != OPEN ? NULL : bh_tls_connection(tls, name, verify);
+    return bh_chan_start_tls_as(
+        chan, tls, &(struct bh_tls_want){.name = name, .verify = verify ? BH_TLS_VERIFY_NAME : BH_TLS_VERIFY_NONE});
+}
+
+enum bh_tls_verdict bh_chan_tls_verdict(const struct bh_chan *chan)
+{
+    return chan->ssl ? bh_tls_verdict_of(chan->ssl) : BH_TLS_CERT_FINE;
+}
+
+bh_err bh_chan_start_tls_as(struct bh_chan *chan, struct bh_tls *tls, const struct bh_tls_want *want)
+{
+    SSL *ssl = chan->ssl || chan->state != OPEN ? NULL : bh_tls_connection_as(tls, want);
 
     if (!ssl || !SSL_set_fd(ssl, chan->fd)) {
         SSL_free(ssl);

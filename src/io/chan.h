@@ -39,6 +39,8 @@ struct bh_chan *bh_chan_new(struct bh_loop *loop, int fd, size_t in_max, const s
 BH_MUST bh_err bh_chan_connect(struct bh_loop *loop, const struct sockaddr *to, socklen_t to_size,
                                const struct sockaddr *source, socklen_t source_size, size_t in_max,
                                const struct bh_chan_ops *ops, void *ctx, struct bh_chan **ret_chan);
+/* From now on it calls others: for whoever connects to several places and keeps one. */
+void bh_chan_hand_over(struct bh_chan *chan, const struct bh_chan_ops *ops, void *ctx);
 /* Closes; no call-back comes any more. NULL is fine. */
 void bh_chan_close(struct bh_chan *chan);
 /* Closes when the peer has read all that was sent (it closes, or two seconds passed): a reply sent before a plain close
@@ -57,6 +59,11 @@ BH_MUST bh_err bh_chan_send(struct bh_chan *chan, const struct iovec *iov, size_
 
 /* Begins TLS, as the context's kind says. Input received in clear is dropped. BH_E_NOMEM, BH_E_INVALID (name). */
 BH_MUST bh_err bh_chan_start_tls(struct bh_chan *chan, struct bh_tls *tls, bh_str name, bool verify);
+
+/* The same as a client that asks for more (tls.h). */
+BH_MUST bh_err bh_chan_start_tls_as(struct bh_chan *chan, struct bh_tls *tls, const struct bh_tls_want *want);
+/* What became of the peer's certificate; also in `down` after a handshake that failed. */
+enum bh_tls_verdict bh_chan_tls_verdict(const struct bh_chan *chan);
 
 /* `down` with BH_E_TIMEOUT when `ms` pass without another call of this; 0: never. Cheap. */
 void bh_chan_set_timeout(struct bh_chan *chan, int64_t ms);

@@ -13,11 +13,15 @@
 
 enum { TLS_SESSIONS = 2000, NAME_MAX_BYTES = 255 };
 
+/* In an SSL's app data: what a new session of it is good for. One that proved its name is kept apart from one that
+ * proved nothing, and none that was made under DANE is kept: its records may have changed. */
+static const char plain_sessions, verified_sessions;
+
 struct session {
     struct bh_map_node node;
     struct bh_list order;
     SSL_SESSION *ssl;
-    char name[NAME_MAX_BYTES + 1];
+    char name[NAME_MAX_BYTES + 2]; /* with '!' in front: the name was proven */
 };
 
 struct bh_tls {
@@ -52,11 +56,14 @@ static int on_session(SSL *ssl, SSL_SESSION *ssl_session)
 {
     struct bh_tls *tls = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
     const char *name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
+    const void *good_for = SSL_get_app_data(ssl);
+    char key[NAME_MAX_BYTES + 2];
     struct session *session;
 
-    if (!tls || !name || strlen(name) > NAME_MAX_BYTES || !SSL_SESSION_is_resumable(ssl_session))
+    if (!tls || !name || !good_for || strlen(name) > NAME_MAX_BYTES || !SSL_SESSION_is_resumable(ssl_session))
         return 0;
-    session = find_session(tls, bh_str_c(name));
+    (void)snprintf(key, sizeof(key), "%s%s", good_for == &verified_sessions ? "!" : "", name);
+    session = find_session(tls, bh_str_c(key));
     if (session)
         forget_session(tls, session);
     if (tls->sessions.count >= TLS_SESSIONS)
@@ -64,7 +71,7 @@ static int on_session(SSL *ssl, SSL_SESSION *ssl_session)
     session = calloc(1, sizeof(*session));
     if (!session)
         return 0;
-    memcpy(session->name, name, strlen(name));
+    memcpy(session->name, key, sizeof(key));
     if (bh_map_add(&tls->sessions, bh_str_c(session->name), &session->node)) {
         free(session);
         return 0;
@@ -174,6 +181,10 @@ bh_err bh_tls_client_new(bh_str roots_pem, struct bh_tls **ret_tls)
     }
     SSL_CTX_set_session_cache_mode(tls->ctx, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
     SSL_CTX_sess_set_new_cb(tls->ctx, on_session);
+    if (SSL_CTX_dane_enable(tls->ctx) <= 0) {
+        bh_tls_free(tls);
+        return BH_E_CRYPTO;
+    }
     *ret_tls = tls;
     return BH_OK;
 }
@@ -191,29 +202,71 @@ void bh_tls_free(struct bh_tls *tls)
     free(tls);
 }
 
-static bool set_name(struct bh_tls *tls, SSL *ssl, bh_str name, bool verify)
+static void resume(struct bh_tls *tls, SSL *ssl, const char *key, const void *good_for)
 {
-    struct session *session;
-    char c_name[NAME_MAX_BYTES + 1];
+    struct session *session = find_session(tls, bh_str_c(key));
 
-    if (bh_str_to_c(name, c_name, sizeof(c_name)) || !SSL_set_tlsext_host_name(ssl, c_name))
-        return false;
-    if (verify) {
-        SSL_set_hostflags(ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
-        if (!SSL_set1_host(ssl, c_name))
-            return false;
-        SSL_set_verify(ssl, SSL_VERIFY_PEER, NULL);
-        return true; /* a resumed session says nothing about a name: no reuse where one is verified */
-    }
-    session = find_session(tls, name);
-    if (session) {
-        (void)SSL_set_session(ssl, session->ssl);
-        forget_session(tls, session);
-    }
-    return true;
+    (void)SSL_set_app_data(ssl, (void *)(uintptr_t)good_for);
+    if (!session)
+        return;
+    (void)SSL_set_session(ssl, session->ssl);
+    forget_session(tls, session);
 }
 
-SSL *bh_tls_connection(struct bh_tls *tls, bh_str name, bool verify)
+static int go_on_whatever(int ok, X509_STORE_CTX *chain)
+{
+    (void)ok, (void)chain;
+    return 1;
+}
+
+/* The peer must prove `name`; or, with `watch`, it is only seen whether it does. */
+static bool ask_name(SSL *ssl, const char *name, bool watch)
+{
+    SSL_set_hostflags(ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+    SSL_set_verify(ssl, SSL_VERIFY_PEER, watch ? go_on_whatever : NULL);
+    return SSL_set1_host(ssl, name) == 1;
+}
+
+static bool ask_dane(SSL *ssl, const char *name, const struct bh_tls_want *want)
+{
+    char other[NAME_MAX_BYTES + 1];
+    size_t usable = 0;
+
+    if (SSL_dane_enable(ssl, name) <= 0) /* sets SNI and the name as well */
+        return false;
+    (void)SSL_dane_set_flags(ssl, DANE_FLAG_NO_DANE_EE_NAMECHECKS); /* RFC 7672 3.1.1 */
+    SSL_set_hostflags(ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+    SSL_set_verify(ssl, SSL_VERIFY_PEER, NULL);
+    if (want->other_name.n && (bh_str_to_c(want->other_name, other, sizeof(other)) || SSL_add1_host(ssl, other) != 1))
+        return false;
+    for (size_t i = 0; i < want->tlsa_count; i++) {
+        const unsigned char *p = (const unsigned char *)want->tlsa[i].p;
+
+        if (want->tlsa[i].n > 3)
+            usable += SSL_dane_tlsa_add(ssl, p[0], p[1], p[2], p + 3, want->tlsa[i].n - 3) > 0;
+    }
+    ERR_clear_error();
+    return usable > 0;
+}
+
+static bool prepare(struct bh_tls *tls, SSL *ssl, const struct bh_tls_want *want)
+{
+    char name[NAME_MAX_BYTES + 2] = "!", *bare = name + 1;
+
+    if (bh_str_to_c(want->name, bare, NAME_MAX_BYTES + 1))
+        return false;
+    if (want->verify == BH_TLS_VERIFY_DANE)
+        return ask_dane(ssl, bare, want);
+    if (!SSL_set_tlsext_host_name(ssl, bare))
+        return false;
+    if (want->verify == BH_TLS_VERIFY_NONE)
+        resume(tls, ssl, bare, &plain_sessions);
+    else if (want->verify == BH_TLS_VERIFY_NAME) /* what was proven for this name then, is for this name now */
+        resume(tls, ssl, name, &verified_sessions);
+    return want->verify == BH_TLS_VERIFY_NONE || ask_name(ssl, bare, want->verify == BH_TLS_VERIFY_WATCH);
+}
+
+SSL *bh_tls_connection_as(struct bh_tls *tls, const struct bh_tls_want *want)
 {
     SSL *ssl = SSL_new(tls->ctx);
 
@@ -224,11 +277,32 @@ SSL *bh_tls_connection(struct bh_tls *tls, bh_str name, bool verify)
         return ssl;
     }
     SSL_set_connect_state(ssl);
-    if ((name.n || verify) && !set_name(tls, ssl, name, verify)) {
+    if ((want->name.n || want->verify != BH_TLS_VERIFY_NONE) && !prepare(tls, ssl, want)) {
         SSL_free(ssl);
         return NULL;
     }
     return ssl;
+}
+
+SSL *bh_tls_connection(struct bh_tls *tls, bh_str name, bool verify)
+{
+    return bh_tls_connection_as(
+        tls, &(struct bh_tls_want){.name = name, .verify = verify ? BH_TLS_VERIFY_NAME : BH_TLS_VERIFY_NONE});
+}
+
+enum bh_tls_verdict bh_tls_verdict_of(const SSL *ssl)
+{
+    switch (SSL_get_verify_result(ssl)) {
+    case X509_V_OK:
+        return BH_TLS_CERT_FINE;
+    case X509_V_ERR_HOSTNAME_MISMATCH:
+        return BH_TLS_CERT_NAME;
+    case X509_V_ERR_CERT_HAS_EXPIRED:
+    case X509_V_ERR_CERT_NOT_YET_VALID:
+        return BH_TLS_CERT_EXPIRED;
+    default:
+        return BH_TLS_CERT_UNTRUSTED;
+    }
 }
 
 void bh_tls_why(const SSL *ssl, char *text, size_t size)

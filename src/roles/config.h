@@ -17,7 +17,7 @@ enum bh_listen_protocol {
 };
 
 enum bh_resolver_mode { BH_RESOLVE_RECURSIVE, BH_RESOLVE_FORWARD };
-enum bh_route_tls { BH_TLS_OPPORTUNISTIC, BH_TLS_REQUIRED, BH_TLS_NONE };
+enum bh_route_tls { BH_TLS_OPPORTUNISTIC, BH_TLS_REQUIRED, BH_TLS_NONE, BH_TLS_VERIFIED };
 
 struct bh_listener {
     enum bh_listen_protocol protocol;

@@ -51,7 +51,8 @@ enum bh_delivery_verdict { BH_DELIVERED = 1, BH_DEFERRED = 2, BH_BOUNCED = 3 };
 /* ---- records: parts of lists ---- */
 #define BH_RECORDS(X)                                                                                                  \
     X(recipient)                                                                                                       \
-    X(sealed_key) X(source) X(sign_item) X(signature) X(subkey) X(delivery_ref) X(told_event) X(read_recipient) X(read_text) X(zone_record) X(dns_rdata) X(dns_server_view) X(dns_zone_stats)
+    X(sealed_key) X(source) X(sign_item) X(signature) X(subkey) X(delivery_ref) X(told_event) X(read_recipient) X(read_text) X(zone_record) X(dns_rdata) X(dns_server_view) X(dns_zone_stats) \
+    X(tls_result)
 
 #define BH_REC_recipient(F)                                                                                            \
     F(str, address) /* as given in RCPT TO, without <> */                                                              \
@@ -143,6 +144,19 @@ enum bh_delivery_verdict { BH_DELIVERED = 1, BH_DEFERRED = 2, BH_BOUNCED = 3 };
     F(u64, nxdomain)                                                                                                   \
     F(u64, referral)
 
+/* Attempts at TLS that went the same way, for the reports of RFC 8460. */
+#define BH_REC_tls_result(F)                                                                                           \
+    F(str, domain)      /* whose mail exchanger */                                                                     \
+    F(str, policy_type) /* "tlsa", "sts", "no-policy-found" */                                                         \
+    F(str, policy)      /* its lines */                                                                                \
+    F(str, mx_hosts)    /* the policy's patterns, or the hosts, a line each */                                         \
+    F(str, failure)     /* RFC 8460 4.3, or empty: they worked */                                                      \
+    F(str, sending)     /* our address */                                                                              \
+    F(str, mx)          /* the host, and its address */                                                                \
+    F(str, receiving)                                                                                                  \
+    F(str, reason)                                                                                                     \
+    F(u64, count)
+
 /* What one authoritative server said. */
 #define BH_REC_dns_server_view(F)                                                                                      \
     F(str, server) /* "ns1.example 192.0.2.1" */                                                                       \
@@ -219,6 +233,10 @@ enum bh_delivery_verdict { BH_DELIVERED = 1, BH_DEFERRED = 2, BH_BOUNCED = 3 };
     X(DNS_ASK_REPLY, 90 | BH_REPLY, dns_ask_reply)                                                                     \
     /* sender tells queued who takes the mail of a domain: 150 to 159 */                                               \
     X(SITE, 150, site)                                                                                                 \
+    /* sender asks steward for a domain's MTA-STS policy, and tells it what became of TLS */                           \
+    X(STS, 160, sts)                                                                                                   \
+    X(STS_REPLY, 160 | BH_REPLY, sts_reply)                                                                            \
+    X(TLS_RESULTS, 161, tls_results)                                                                                   \
     /* the control socket's commands that queued (or steward) executes: JSON in, JSON out */                           \
     X(COMMAND, 100, command)                                                                                           \
     X(COMMAND_REPLY, 100 | BH_REPLY, command)                                                                          \
@@ -340,6 +358,7 @@ enum bh_delivery_verdict { BH_DELIVERED = 1, BH_DEFERRED = 2, BH_BOUNCED = 3 };
     F(u64, version)                                                                                                    \
     F(str, bounce_domain) /* domain of MAIL FROM */                                                                    \
     F(str, helo)          /* empty = the operator's */                                                                 \
+    F(u8, tls)            /* enum bh_tls_level: the stricter of what customer and domain ask for */                    \
     F(str, keys)          /* list of sealed_key without grants; every one signs */                                     \
     F(str, sources)       /* list of source; never empty when allowed */                                               \
     F(str, enhanced)                                                                                                   \
@@ -369,6 +388,8 @@ enum bh_delivery_verdict { BH_DELIVERED = 1, BH_DEFERRED = 2, BH_BOUNCED = 3 };
     F(str, protocol)                                                                                                   \
     F(str, bounce_domain)                                                                                              \
     F(str, helo)                                                                                                       \
+    F(u8, tls)         /* enum bh_tls_level */                                                                         \
+    F(u8, null_sender) /* 1: MAIL FROM:<>, a notice of our own (RFC 3464 2) */                                         \
     F(str, keys) /* list of sealed_key with grants */                                                                  \
     F(u64, size)                                                                                                       \
     F(str, body)                                                                                                       \
@@ -394,6 +415,9 @@ enum bh_delivery_verdict { BH_DELIVERED = 1, BH_DEFERRED = 2, BH_BOUNCED = 3 };
     F(str, phase)     /* connect, tls, ehlo, mail, rcpt, data, body */                                                 \
     F(str, signed_by) /* "bh1._domainkey.customer.example", several separated by spaces */                             \
     F(str, mail_from) /* as sent */                                                                                    \
+    F(str, policy)    /* of TLS: "dane", "mta-sts", "required", "opportunistic" … */                                 \
+    F(str, local)     /* "192.0.2.10 as mta1.customer.example" */                                                      \
+    F(str, trail)     /* what was tried before it, and why not */                                                      \
     F(u32, took_ms)                                                                                                    \
     F(str, refusal_class)  /* "hard" …: mail/bounce's judgement of a refusal, or empty */                              \
     F(str, refusal_reason) /* "no-such-user" … */                                                                      \
@@ -485,6 +509,16 @@ enum bh_delivery_verdict { BH_DELIVERED = 1, BH_DEFERRED = 2, BH_BOUNCED = 3 };
     F(u8, direct)                                /* 1: every authoritative server; 0: the resolver */
 #define BH_FIELDS_dns_ask_reply(F) F(str, views) /* list of dns_server_view; one, named "resolver", if not direct */
 
+#define BH_FIELDS_sts(F)                                                                                               \
+    F(str, domain)                                                                                                     \
+    F(u8, record) /* 1: the TXT record is there, with this id; 0: it is not; 2: it cannot be looked up */              \
+    F(str, id)
+#define BH_FIELDS_sts_reply(F)                                                                                         \
+    F(str, policy)  /* the file; empty = none is known */                                                              \
+    F(u32, ttl_s)   /* ask again after that */                                                                         \
+    F(str, failure) /* RFC 8460 result type where one should be there and cannot be had */
+#define BH_FIELDS_tls_results(F) F(str, results) /* list of tls_result */
+
 #define BH_FIELDS_command(F) F(str, json)
 
 #define BH_FIELDS_event(F) F(str, events) /* list of told_event */
@@ -540,6 +574,7 @@ enum bh_message_type {
     X(result_ack) X(slots) X(in_flight) X(site) X(sign) X(signatures) X(grant_key) X(subkeys) X(key_generate)                  \
     X(key_reply) X(zone) X(zone_remove) X(zones_commit) X(zone_sign) X(zone_signatures) X(dns_ask) X(dns_ask_reply) X(command) X(dns_stats) X(dns_stats_reply) \
     X(event) X(event_reply) X(feedback_news) X(read) X(read_reply)                                                     \
+    X(sts) X(sts_reply) X(tls_results)                                                                                 \
     /* end */
 /* clang-format on */
 

@@ -3,6 +3,7 @@
 #include "base/random.h"
 #include "io/sandbox.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -488,6 +489,32 @@ static bh_err handle_master(struct bh_role *role, struct bh_ipc_message *message
 }
 
 /* ---- the process ---- */
+
+bh_err bh_role_read_file(bh_str path, struct bh_buf *out)
+{
+    char name[4096];
+    int fd;
+    bh_err err = bh_str_to_c(path, name, sizeof(name));
+
+    if (err)
+        return err;
+    fd = open(name, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return BH_E_IO;
+    for (;;) {
+        char *room = bh_buf_reserve(out, 64 * 1024);
+        ssize_t n = room ? read(fd, room, 64 * 1024) : -1;
+
+        if (n > 0)
+            bh_buf_commit(out, (size_t)n);
+        else if (!room || n == 0 || errno != EINTR) {
+            err = !room ? bh_buf_err(out) : n == 0 ? BH_OK : BH_E_IO;
+            break;
+        }
+    }
+    (void)close(fd);
+    return err;
+}
 
 void bh_role_stop(struct bh_role *role)
 {

@@ -120,6 +120,9 @@ void bh_call_cancel(struct bh_call *call);
         err_;                                                                                                          \
     })
 
+/* Appends a file that the role may read (its `paths`): roots of trust. BH_E_IO, BH_E_LIMIT, BH_E_NOMEM. */
+BH_MUST bh_err bh_role_read_file(bh_str path, struct bh_buf *out);
+
 /* Closes the connection, as if the peer had gone; master is told and makes a new one. */
 void bh_peer_close(struct bh_peer *peer, const char *why);
 

@@ -8,7 +8,12 @@
 
 #include "store.h"
 
-enum { BH_MESSAGE_8BIT = 1, BH_MESSAGE_SMTPUTF8 = 2 };
+enum {
+    BH_MESSAGE_8BIT = 1,
+    BH_MESSAGE_SMTPUTF8 = 2,
+    BH_MESSAGE_NOTICE = 4,  /* a delivery status notification of ours: leaves with the null sender */
+    BH_MESSAGE_RET_FULL = 8 /* RFC 3461 RET=FULL */
+};
 
 struct bh_message_row {
     uint64_t id;

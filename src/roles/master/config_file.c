@@ -353,8 +353,10 @@ static enum bh_route_tls get_route_tls(struct reading *reading, cfg_t *section)
         return BH_TLS_OPPORTUNISTIC;
     if (strcmp(text, "required") == 0)
         return BH_TLS_REQUIRED;
+    if (strcmp(text, "verified") == 0)
+        return BH_TLS_VERIFIED;
     if (strcmp(text, "none") != 0)
-        problem(reading, "route: tls = \"%s\": must be opportunistic, required or none", text);
+        problem(reading, "route: tls = \"%s\": must be opportunistic, required, verified or none", text);
     return BH_TLS_NONE;
 }
 

@@ -149,6 +149,7 @@ static void fill_deliver(const struct flight *flight, struct bh_msg_deliver *d)
     d->expires_at = c->row.expires_at;
     d->eight_bit = (c->row.flags & BH_MESSAGE_8BIT) != 0;
     d->smtputf8 = (c->row.flags & BH_MESSAGE_SMTPUTF8) != 0;
+    d->null_sender = (c->row.flags & BH_MESSAGE_NOTICE) != 0;
     d->header_from = c->row.header_from;
     d->from_domain = c->row.from_domain;
     d->mail_from = c->row.mail_from;
@@ -203,6 +204,7 @@ static void send_deliver(struct bh_queued *q, struct flight *flight, const struc
     if (identity) {
         deliver.bounce_domain = identity->bounce_domain;
         deliver.helo = identity->helo;
+        deliver.tls = identity->tls;
         deliver.keys = keys_with_grants(q, flight, identity->keys);
         fill_way(q, flight, source, &deliver);
     }

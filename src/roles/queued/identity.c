@@ -152,6 +152,7 @@ static bool keep_answer(struct identity *identity, const struct bh_msg_identity_
     identity->allowed = reply->allowed != 0;
     identity->permanent = reply->permanent != 0;
     identity->is_held = reply->held != 0 && !identity->allowed && !identity->permanent;
+    identity->tls = reply->tls;
     identity->known = true;
     return true;
 }

@@ -46,6 +46,9 @@ static void write_detail(struct bh_buf *out, const struct bh_msg_result *r, uint
     json_text(out, "enhanced", r->enhanced);
     json_text(out, "remote", r->remote);
     json_text(out, "tls", r->tls);
+    json_text(out, "policy", r->policy);
+    json_text(out, "local", r->local);
+    json_text(out, "trail", r->trail);
     json_text(out, "phase", r->phase);
     json_text(out, "signed_by", r->signed_by);
     json_text(out, "mail_from", r->mail_from);

@@ -1,4 +1,5 @@
 /* delivery.c: one delivery from DELIVER to its result: bounce address, departing header, signatures, bytes to send. */
+#include "mail/downgrade.h"
 #include "mail/prepare.h"
 #include "proto/mime/header.h"
 #include "queue/message_id.h"
@@ -27,6 +28,7 @@ void bh_delivery_free(struct delivery *delivery)
     free(delivery->rest);
     bh_arena_free(delivery->arena);
     bh_buf_free(&delivery->frame);
+    bh_buf_free(&delivery->converted);
     free(delivery);
 }
 
@@ -59,6 +61,9 @@ void bh_delivery_end(struct delivery *delivery, const struct delivery_end *end)
                                    .phase = bh_str_c(end->phase),
                                    .signed_by = signed_by(delivery),
                                    .mail_from = delivery->mail_from,
+                                   .policy = bh_str_c(end->policy),
+                                   .local = end->local,
+                                   .trail = bh_str_sub(end->trail, 0, 2000),
                                    .took_ms = (uint32_t)(bh_loop_monotonic(sender->role->loop) - delivery->started_at)};
 
     bh_result_send(sender, &result);
@@ -149,7 +154,7 @@ static bh_err body_hash(struct delivery *delivery, bh_str body, uint8_t ret_hash
     struct bh_dkim_body *hashing;
     bh_err err;
 
-    if (delivery->message.body_hash.n == BH_DKIM_HASH_BYTES) {
+    if (delivery->message.body_hash.n == BH_DKIM_HASH_BYTES && !delivery->seven_bit) {
         memcpy(ret_hash, delivery->message.body_hash.p, BH_DKIM_HASH_BYTES);
         return BH_OK;
     }
@@ -174,7 +179,15 @@ static bh_err make_mail_from(struct delivery *delivery)
                               .customer = delivery->message.customer_id,
                               .message = delivery->message.message_id,
                               .recipient = delivery->message.recipient_index};
-    bh_err err = key ? bh_verp_encode(&address, delivery->message.bounce_domain, key, delivery->mail_from_local) : BH_E_NOT_FOUND;
+    bh_err err;
+
+    delivery->null_sender = delivery->message.null_sender != 0;
+    if (delivery->null_sender) {
+        delivery->mail_from = BH_STR("");
+        return BH_OK;
+    }
+    err = key ? bh_verp_encode(&address, delivery->message.bounce_domain, key, delivery->mail_from_local)
+              : BH_E_NOT_FOUND;
 
     if (err)
         return err;
@@ -236,7 +249,8 @@ static bh_err prepare_signature(struct delivery *delivery, size_t key, bh_str he
 /* Splits the message, makes the departing header, and computes what is to be signed. */
 static bh_err prepare(struct delivery *delivery)
 {
-    bh_str head = delivery->message.body;
+    bool in_file = delivery->body_fd >= 0 && !delivery->seven_bit;
+    bh_str head = delivery->seven_bit ? bh_buf_view(&delivery->converted) : delivery->message.body;
     bh_str names[NAMES_MAX];
     size_t name_count = 0;
     uint8_t hash[BH_DKIM_HASH_BYTES];
@@ -244,7 +258,7 @@ static bh_err prepare(struct delivery *delivery)
     struct bh_header_iter it;
     struct bh_header_field field;
     bh_str rest;
-    bh_err err = delivery->body_fd >= 0 ? read_head(delivery, &head) : BH_OK;
+    bh_err err = in_file ? read_head(delivery, &head) : BH_OK;
 
     if (err)
         return err;
@@ -254,7 +268,8 @@ static bh_err prepare(struct delivery *delivery)
     if (err != BH_DONE)
         return err;
     rest = bh_header_body(&it);
-    if (delivery->body_fd >= 0) {
+    delivery->rest_bytes = 0;
+    if (in_file) {
         delivery->rest_at = head.n;
         delivery->rest_bytes = delivery->message.size > head.n ? delivery->message.size - head.n : 0;
     }
@@ -269,6 +284,45 @@ static bh_err prepare(struct delivery *delivery)
     delivery->pieces[1] = BH_STR("\r\n");
     delivery->pieces[2] = rest;
     return err;
+}
+
+/* Prepared: to keyd, or at once to its site. */
+static void depart(struct delivery *delivery)
+{
+    if (delivery->key_count)
+        bh_signing_ask(delivery);
+    else
+        bh_delivery_signed(delivery);
+}
+
+/* xtext (RFC 3461 4). */
+static void put_xtext(struct bh_buf *out, bh_str text)
+{
+    for (size_t i = 0; i < text.n; i++) {
+        unsigned char c = (unsigned char)text.p[i];
+
+        if (c > ' ' && c < 0x7f && c != '+' && c != '=')
+            bh_buf_char(out, (char)c);
+        else
+            bh_buf_printf(out, "+%02X", c);
+    }
+}
+
+/* ENVID and ORCPT for the next server: what it tells our bounce address is then easy to place. */
+static void prepare_notices(struct delivery *delivery)
+{
+    const struct bh_msg_deliver *m = &delivery->message;
+    struct bh_buf orcpt = bh_buf_make(600);
+
+    bh_message_id_text(m->message_id, delivery->envid);
+    delivery->orcpt = m->orcpt;
+    if (m->orcpt.n || m->smtputf8)
+        return;
+    bh_buf_add(&orcpt, BH_STR("rfc822;"));
+    put_xtext(&orcpt, m->recipient);
+    if (!bh_buf_err(&orcpt))
+        delivery->orcpt = bh_arena_dup(delivery->arena, bh_buf_view(&orcpt));
+    bh_buf_free(&orcpt);
 }
 
 void bh_delivery_signed(struct delivery *delivery)
@@ -287,6 +341,69 @@ void bh_delivery_signed(struct delivery *delivery)
     bh_site_add(delivery);
 }
 
+/* ---- 7 bits ---- */
+
+/* The whole message in memory. */
+static bh_err read_whole(struct delivery *delivery, struct bh_buf *whole)
+{
+    char *room = bh_buf_reserve(whole, (size_t)delivery->message.size);
+    size_t got = 0;
+
+    while (room && got < delivery->message.size) {
+        ssize_t n = pread(delivery->body_fd, room + got, (size_t)delivery->message.size - got, (off_t)got);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return BH_E_IO;
+        got += (size_t)n;
+    }
+    bh_buf_commit(whole, got);
+    return room ? BH_OK : BH_E_NOMEM;
+}
+
+static bh_err convert(struct delivery *delivery, const char **ret_why)
+{
+    struct bh_buf whole = bh_buf_make((size_t)delivery->message.size + 1);
+    struct bh_arena *tree = bh_arena_new(BH_DELIVERY_ARENA_MAX);
+    bh_str message = delivery->message.body;
+    bh_err err = tree ? BH_OK : BH_E_NOMEM;
+
+    delivery->converted = bh_buf_make(3 * (size_t)delivery->message.size + 64 * 1024);
+    if (!err && delivery->body_fd >= 0) {
+        err = read_whole(delivery, &whole);
+        message = bh_buf_view(&whole);
+    }
+    if (!err)
+        err = bh_downgrade(tree, message, &delivery->converted, ret_why);
+    bh_arena_free(tree);
+    bh_buf_free(&whole);
+    return err;
+}
+
+void bh_delivery_downgrade(struct delivery *delivery)
+{
+    const char *why = NULL;
+    bh_err err = convert(delivery, &why);
+
+    delivery->seven_bit = true;
+    if (!err) {
+        memset(delivery->signed_fields, 0, sizeof(delivery->signed_fields));
+        err = prepare(delivery);
+    }
+    if (err == BH_E_INVALID) {
+        bh_str text = bh_arena_printf(
+            delivery->arena, "the receiving server takes no 8-bit text, and this message cannot be converted: %s", why);
+
+        bh_delivery_end(delivery, &(struct delivery_end){
+                                      .verdict = BH_BOUNCED, .enhanced = "5.6.3", .text = text, .phase = "prepare"});
+    } else if (err) {
+        defer(delivery, bh_err_text(err));
+    } else {
+        depart(delivery);
+    }
+}
+
 /* ---- from queued ---- */
 
 static struct delivery *make(struct sender *sender, struct bh_ipc_message *message)
@@ -299,6 +416,7 @@ static struct delivery *make(struct sender *sender, struct bh_ipc_message *messa
     delivery->body_fd = -1;
     bh_list_init(&delivery->list);
     delivery->frame = bh_buf_make(BH_IPC_BODY_MAX);
+    delivery->converted = bh_buf_make(0);
     delivery->arena = bh_arena_new(BH_DELIVERY_ARENA_MAX);
     bh_buf_add(&delivery->frame, message->body);
     delivery->started_at = bh_loop_monotonic(sender->role->loop);
@@ -341,9 +459,7 @@ bh_err bh_delivery_begin(struct sender *sender, struct bh_ipc_message *message)
         defer(delivery, err == BH_E_NOT_FOUND ? "no key for bounce addresses yet" : bh_err_text(err));
         return BH_OK;
     }
-    if (delivery->key_count)
-        bh_signing_ask(delivery);
-    else
-        bh_delivery_signed(delivery);
+    prepare_notices(delivery);
+    depart(delivery);
     return BH_OK;
 }

@@ -1,4 +1,6 @@
-/* exchange.c: from a recipient's domain to the addresses of its mail exchangers (RFC 5321 5.1, RFC 7505).
+/* exchange.c: from a recipient's domain to the addresses of its mail exchangers (RFC 5321 5.1, RFC 7505), and to the
+ * TLSA records of those (RFC 7672 2.2): asked for only where the way there is secure, since servers that break on such
+ * questions are found where nobody signs.
  *
  * MX first; NODATA means the domain itself (implicit MX); "0 ." means no mail ever. Equal preferences are shuffled.
  * Then AAAA and A of each host, at most ten hosts, all asked at once; the order of the hosts is kept, IPv6 first in
@@ -7,7 +9,11 @@
 #include "proto/dns/name.h"
 #include "sender.h"
 #include <arpa/inet.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <strings.h>
+
+enum { TLSA_BYTES_MAX = 64 * 1024 };
 
 struct host {
     uint16_t preference;
@@ -16,6 +22,9 @@ struct host {
     struct in_addr v4[8];
     size_t v6_count, v4_count;
     bool temp_failed;
+    bool insecure;       /* an answer about its addresses that is not proven */
+    char canonical[256]; /* behind CNAMEs */
+    bool tlsa_at_name;   /* asked at its own name: nothing was at the canonical one */
 };
 
 struct question {
@@ -33,7 +42,9 @@ struct exchange {
     void *ctx;
     struct question mx;
     struct host hosts[BH_SITE_HOSTS_MAX];
-    struct question questions[BH_SITE_HOSTS_MAX][2];
+    struct question questions[BH_SITE_HOSTS_MAX][2]; /* AAAA and A; the first is used again for TLSA */
+    struct mx_host results[BH_SITE_HOSTS_MAX];
+    bool mx_secure; /* or there is none to trust: the host was named by the operator, or is the domain itself */
     size_t host_count;
     size_t running;
     uint32_t ttl_s;
@@ -54,6 +65,8 @@ void bh_exchange_cancel(struct exchange *exchange)
         for (size_t k = 0; k < 2; k++)
             if (exchange->questions[i][k].running && exchange->questions[i][k].query)
                 ops->cancel(exchange->sender->resolver, exchange->questions[i][k].query);
+    for (size_t i = 0; i < exchange->host_count; i++)
+        bh_buf_free(&exchange->results[i].records);
     free(exchange);
 }
 
@@ -73,8 +86,7 @@ static void fail(struct exchange *exchange, enum exchange_outcome outcome, const
 
 /* ---- addresses ---- */
 
-static void add_address(struct exchange *exchange, size_t *count, const struct host *host, int family,
-                        const void *bytes)
+static void add_address(struct exchange *exchange, size_t *count, size_t host, int family, const void *bytes)
 {
     struct address *address = &exchange->addresses[*count];
 
@@ -92,7 +104,7 @@ static void add_address(struct exchange *exchange, size_t *count, const struct h
         memcpy(&address->to.v4.sin_addr, bytes, 4);
         address->bytes = sizeof(address->to.v4);
     }
-    memcpy(address->host, host->name, sizeof(address->host));
+    address->host = host;
     ++*count;
 }
 
@@ -105,20 +117,121 @@ static void finish_with_addresses(struct exchange *exchange)
         const struct host *host = &exchange->hosts[i];
 
         temp_failed |= host->temp_failed;
-        for (size_t k = 0; k < host->v6_count; k++)
-            add_address(exchange, &count, host, AF_INET6, &host->v6[k]);
-        for (size_t k = 0; k < host->v4_count; k++)
-            add_address(exchange, &count, host, AF_INET, &host->v4[k]);
+        for (size_t k = 0; k < host->v6_count || k < host->v4_count; k++) { /* in turn: RFC 8305 4 */
+            if (k < host->v6_count)
+                add_address(exchange, &count, i, AF_INET6, &host->v6[k]);
+            if (k < host->v4_count)
+                add_address(exchange, &count, i, AF_INET, &host->v4[k]);
+        }
     }
     if (count)
         finish(exchange, &(struct exchange_result){.outcome = EXCHANGE_FOUND,
                                                    .addresses = exchange->addresses,
                                                    .count = count,
-                                                   .ttl_s = exchange->ttl_s});
+                                                   .ttl_s = exchange->ttl_s,
+                                                   .hosts = exchange->results,
+                                                   .host_count = exchange->host_count});
     else if (temp_failed)
         fail(exchange, EXCHANGE_TEMP, "4.4.3", "the addresses of the mail exchangers cannot be looked up now");
     else
         fail(exchange, EXCHANGE_PERM, "5.4.4", "the mail exchangers of the domain have no address");
+}
+
+static void ask(struct exchange *exchange, struct question *question, struct host *host, bh_str name, uint16_t type,
+                bh_dns_done *done)
+{
+    struct bh_resolver *resolver = exchange->sender->resolver;
+
+    *question = (struct question){exchange, host, NULL, true};
+    exchange->running++;
+    if (resolver->ops->lookup(resolver, name, type, done, question, &question->query) != BH_OK) {
+        question->running = false;
+        exchange->running--;
+        if (host)
+            host->temp_failed = true;
+    }
+}
+
+/* ---- TLSA ---- */
+
+static void take_tlsa(struct exchange *exchange, struct mx_host *to, const struct bh_dns_answer *answer)
+{
+    if (answer->ttl_s < exchange->ttl_s)
+        exchange->ttl_s = answer->ttl_s;
+    to->tlsa = BH_TLSA_UNUSABLE;
+    for (size_t i = 0; i < answer->count; i++) {
+        if (!bh_tlsa_is_usable(answer->records[i].rdata))
+            continue;
+        to->tlsa = BH_TLSA_USABLE;
+        bh_buf_str(&to->records, answer->records[i].rdata);
+    }
+    if (bh_buf_err(&to->records)) /* too much to hold: as if it could not be had */
+        to->tlsa = BH_TLSA_FAILED;
+}
+
+static void on_tlsa(void *ctx, const struct bh_dns_answer *answer);
+
+static void ask_tlsa(struct exchange *exchange, size_t index, const char *name)
+{
+    struct host *host = &exchange->hosts[index];
+    struct mx_host *to = &exchange->results[index];
+    char owner[300];
+    int n = snprintf(owner, sizeof(owner), "_%u._tcp.%s", exchange->port, name);
+
+    (void)snprintf(to->tls_name, sizeof(to->tls_name), "%s", name);
+    ask(exchange, &exchange->questions[index][0], host, bh_str_of(owner, (size_t)n), BH_DNS_TLSA, on_tlsa);
+    if (!exchange->questions[index][0].running)
+        to->tlsa = BH_TLSA_FAILED;
+}
+
+static void on_tlsa(void *ctx, const struct bh_dns_answer *answer)
+{
+    struct question *question = ctx;
+    struct exchange *exchange = question->exchange;
+    struct host *host = question->host;
+    size_t index = (size_t)(host - exchange->hosts);
+    struct mx_host *to = &exchange->results[index];
+
+    question->running = false;
+    exchange->running--;
+    if (answer->status == BH_DNS_TEMPFAIL)
+        to->tlsa = BH_TLSA_FAILED;
+    else if (answer->status == BH_DNS_FOUND && answer->secure)
+        take_tlsa(exchange, to, answer);
+    else if (!host->tlsa_at_name && strcmp(to->tls_name, host->name) != 0) { /* RFC 7672 2.2.3 */
+        host->tlsa_at_name = true;
+        ask_tlsa(exchange, index, host->name);
+    } else
+        memcpy(to->tls_name, host->name, sizeof(to->tls_name));
+    if (exchange->running == 0 && !exchange->asking)
+        finish_with_addresses(exchange);
+}
+
+/* The addresses are there: which of the hosts may have certificates in DNS? */
+static void ask_certificates(struct exchange *exchange)
+{
+    exchange->asking = true;
+    for (size_t i = 0; i < exchange->host_count; i++) {
+        struct host *host = &exchange->hosts[i];
+        struct mx_host *to = &exchange->results[i];
+        bool has_address = host->v4_count || host->v6_count;
+        bool is_alias = host->canonical[0] && strcasecmp(host->canonical, host->name) != 0;
+
+        memcpy(to->name, host->name, sizeof(to->name));
+        memcpy(to->tls_name, host->name, sizeof(to->tls_name));
+        to->records = bh_buf_make(TLSA_BYTES_MAX);
+        if (!has_address || !exchange->mx_secure)
+            continue;
+        if (!host->insecure)
+            ask_tlsa(exchange, i, is_alias ? host->canonical : host->name);
+        else if (is_alias) { /* the alias itself may be proven, though its target is not */
+            host->tlsa_at_name = true;
+            ask_tlsa(exchange, i, host->name);
+        }
+    }
+    exchange->asking = false;
+    if (exchange->running == 0)
+        finish_with_addresses(exchange);
 }
 
 static void on_address(void *ctx, const struct bh_dns_answer *answer)
@@ -141,23 +254,11 @@ static void on_address(void *ctx, const struct bh_dns_answer *answer)
         else if (rdata.n == 4 && host->v4_count < 8)
             memcpy(&host->v4[host->v4_count++], rdata.p, 4);
     }
+    host->insecure |= !answer->secure;
+    if (answer->status == BH_DNS_FOUND)
+        (void)!bh_str_to_c(answer->canonical_name, host->canonical, sizeof(host->canonical));
     if (exchange->running == 0 && !exchange->asking)
-        finish_with_addresses(exchange);
-}
-
-static void ask(struct exchange *exchange, struct question *question, struct host *host, bh_str name, uint16_t type,
-                bh_dns_done *done)
-{
-    struct bh_resolver *resolver = exchange->sender->resolver;
-
-    *question = (struct question){exchange, host, NULL, true};
-    exchange->running++;
-    if (resolver->ops->lookup(resolver, name, type, done, question, &question->query) != BH_OK) {
-        question->running = false;
-        exchange->running--;
-        if (host)
-            host->temp_failed = true;
-    }
+        ask_certificates(exchange);
 }
 
 static void ask_addresses(struct exchange *exchange)
@@ -171,7 +272,7 @@ static void ask_addresses(struct exchange *exchange)
     }
     exchange->asking = false;
     if (exchange->running == 0)
-        finish_with_addresses(exchange);
+        ask_certificates(exchange);
 }
 
 /* ---- exchangers ---- */
@@ -227,6 +328,7 @@ static void on_exchangers(void *ctx, const struct bh_dns_answer *answer)
     exchange->running--;
     switch (answer->status) {
     case BH_DNS_FOUND:
+        exchange->mx_secure = answer->secure;
         if (is_null_mx(answer)) {
             fail(exchange, EXCHANGE_PERM, "5.1.10", "the domain takes no mail (null MX, RFC 7505)");
             return;
@@ -235,6 +337,7 @@ static void on_exchangers(void *ctx, const struct bh_dns_answer *answer)
         break;
     case BH_DNS_NODATA:
         exchange->ttl_s = answer->ttl_s;
+        exchange->mx_secure = answer->secure; /* else somebody may have taken the MX records away */
         add_host(exchange, 0, bh_str_c(exchange->domain));
         break;
     case BH_DNS_NXDOMAIN:
@@ -266,10 +369,11 @@ static bool use_literal(struct exchange *exchange)
     else
         return false;
     memcpy(host.name, exchange->domain, sizeof(host.name));
+    host.insecure = true;
     exchange->hosts[0] = host;
     exchange->host_count = 1;
     exchange->ttl_s = 86400;
-    finish_with_addresses(exchange);
+    ask_certificates(exchange);
     return true;
 }
 
@@ -290,6 +394,7 @@ struct exchange *bh_exchange_begin(struct sender *sender, bh_str domain, bool ho
     if (use_literal(exchange))
         return NULL;
     if (host_only) {
+        exchange->mx_secure = true;
         add_host(exchange, 0, domain);
         ask_addresses(exchange);
         return exchange;

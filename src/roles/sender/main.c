@@ -4,7 +4,7 @@
 #include "sender.h"
 #include <stdlib.h>
 
-enum { DRAIN_LIMIT_MS = 12 * 1000, DRAIN_STEP_MS = 100, SLOTS_MAX = 512 };
+enum { DRAIN_LIMIT_MS = 12 * 1000, DRAIN_STEP_MS = 100, SLOTS_MAX = 512, ROOTS_MAX = 8 << 20 };
 
 static struct sender *sender_of(struct bh_role *role)
 {
@@ -46,6 +46,8 @@ static void peer_up(struct bh_role *role, struct bh_peer *peer)
         queued_up(sender_of(role), peer);
     else if (peer->kind == BH_ROLE_KEYD)
         bh_signing_again(sender_of(role));
+    else if (peer->kind == BH_ROLE_STEWARD)
+        bh_sts_again(sender_of(role));
 }
 
 static bh_err take_subkeys(struct sender *sender, bh_str body)
@@ -93,6 +95,7 @@ static void drain_step(void *ctx)
 {
     struct sender *sender = ctx;
 
+    bh_tls_results_tell(sender);
     if (sender->deliveries.count == 0 && sender->results.count == 0)
         bh_role_stop(sender->role);
     else
@@ -105,6 +108,24 @@ static void drain(struct bh_role *role)
 
     sender->draining = true;
     bh_timer_set(&sender->drain_timer, 0);
+}
+
+/* With the public roots, for those who must prove their name; without them such mail waits. */
+static bh_err make_tls(struct sender *sender)
+{
+    const struct bh_role *role = sender->role;
+    struct bh_buf roots = bh_buf_make(ROOTS_MAX);
+    bh_err err = bh_role_read_file(role->config->ca_file, &roots);
+
+    if (!err)
+        err = bh_tls_client_new(bh_buf_view(&roots), &sender->tls);
+    if (err) {
+        bh_logf(&role->log, BH_LOG_WARN, "no roots of trust in %.*s (%s): no certificate can be verified by them",
+                BH_FMT(role->config->ca_file), bh_err_text(err));
+        err = bh_tls_client_new((bh_str){NULL, 0}, &sender->tls);
+    }
+    bh_buf_free(&roots);
+    return err;
 }
 
 static bh_err start(struct bh_role *role)
@@ -120,6 +141,8 @@ static bh_err start(struct bh_role *role)
     bh_map_init(&sender->deliveries, role->map_seed);
     bh_map_init(&sender->sites, role->map_seed);
     bh_map_init(&sender->results, role->map_seed);
+    bh_map_init(&sender->tls_counts, role->map_seed);
+    bh_list_init(&sender->sts);
     bh_list_init(&sender->signing);
     bh_list_init(&sender->to_sign);
     bh_deferred_init(&sender->write_sign, bh_signing_write, sender);
@@ -128,9 +151,11 @@ static bh_err start(struct bh_role *role)
     sender->dkim = bh_dkim_new(&dkim);
     if (!sender->dkim)
         return BH_E_NOMEM;
-    err = bh_tls_client_new((bh_str){NULL, 0}, &sender->tls); /* opportunistic: there is nothing to verify against */
+    err = make_tls(sender);
     if (!err)
         err = bh_timer_init(role->loop, &sender->drain_timer, drain_step, sender);
+    if (!err)
+        err = bh_timer_init(role->loop, &sender->tell_tls, bh_tls_results_tell, sender);
     if (!err)
         err = bh_role_resolver_new(role, &sender->unbound);
     if (!err)
@@ -147,6 +172,8 @@ static void stop(struct bh_role *role)
         bh_delivery_free(BH_CONTAINER_OF(node, struct delivery, node));
     bh_map_free(&sender->deliveries);
     bh_results_free(sender);
+    bh_tls_results_free(sender);
+    bh_timer_free(&sender->tell_tls);
     bh_unbound_resolver_free(sender->unbound);
     bh_tls_free(sender->tls);
     bh_dkim_free(sender->dkim);

@@ -11,6 +11,7 @@
 #define BH_ROLES_SENDER_SENDER_H
 
 #include "io/chan.h"
+#include "mail/tls_policy.h"
 #include "mail/verp.h"
 #include "proto/smtp/client.h"
 #include "roles/role.h"
@@ -57,13 +58,21 @@ struct delivery {
 
     struct site *site;
     bool tried_again; /* once, on a fresh connection, when a session broke under it */
+    bool seven_bit;   /* converted: the server has no 8BITMIME */
+    struct bh_buf converted;
+    bool null_sender;
+    char envid[32];
+    bh_str orcpt;
 };
 
 struct sender {
     struct bh_role *role;
     struct bh_map deliveries;
     struct bh_map sites;
-    struct bh_map results;  /* not yet acknowledged */
+    struct bh_map results; /* not yet acknowledged */
+    struct bh_list sts;    /* questions under way */
+    struct bh_map tls_counts;
+    struct bh_timer tell_tls;
     struct bh_list signing; /* deliveries that wait for keyd */
     struct bh_list to_sign; /* asked for in this turn, not yet written */
     struct bh_deferred write_sign;
@@ -96,11 +105,17 @@ struct delivery_end {
     bh_str remote;
     const char *tls;
     const char *phase;
+    const char *policy; /* of TLS: bh_tls_plan_text */
+    bh_str local;       /* "192.0.2.10 as mta1.example" */
+    bh_str trail;       /* what was tried before in this attempt, and why not */
 };
 void bh_delivery_end(struct delivery *delivery, const struct delivery_end *end);
 /* The next piece of a body in a file; false on a read error. */
 bool bh_delivery_next_rest(struct delivery *delivery, bh_str *ret_piece, bool *ret_last);
 void bh_delivery_free(struct delivery *delivery);
+/* Its server has no 8BITMIME: made anew in 7 bits, signed again and put back to its site; or ended where that cannot
+ * be. */
+void bh_delivery_downgrade(struct delivery *delivery);
 
 /* signing.c */
 void bh_signing_ask(struct delivery *delivery);
@@ -113,9 +128,32 @@ void bh_signing_write(void *ctx);
 void bh_site_add(struct delivery *delivery);
 /* The next delivery for a session with room, or NULL. */
 struct delivery *bh_site_next(struct site *site);
-void bh_site_session_gone(struct site *site, struct session *session, bool worked, const char *why);
+/* How a session ended, for its site. */
+enum session_end {
+    SESSION_FAILED, /* it took no delivery */
+    SESSION_WORKED,
+    SESSION_AGAIN /* TLS did not work where it need not: the same once more, in clear */
+};
+void bh_site_session_gone(struct site *site, struct session *session, enum session_end end, const char *why);
+/* That address did not answer, or its server is of no use now. */
+void bh_site_address_failed(struct site *site, size_t index);
+/* Its host's TLS does not work; only where the policy leaves it open. */
+void bh_site_no_tls(struct site *site, size_t index);
+/* One attempt at TLS with a host of it, for the reports; `failure` NULL: it worked. */
+void bh_site_note_tls(struct site *site, size_t index, const struct bh_tls_plan *plan, const char *failure,
+                      bh_str sending, bh_str reason);
+/* What failed in this round so far, for people. */
+bh_str bh_site_trail(const struct site *site);
 bool bh_site_wants_session(const struct site *site);
 void bh_sites_free(struct sender *sender);
+
+/* One mail exchanger (or the host of a route) and what DNS says about its certificates. */
+struct mx_host {
+    char name[256];
+    char tls_name[256]; /* the TLSA base domain (RFC 7672 2.2.2); SNI */
+    enum bh_tlsa_state tlsa;
+    struct bh_buf records; /* usable TLSA rdata, each with its length (bh_buf_str) */
+};
 
 /* One place to connect to. */
 struct address {
@@ -125,7 +163,7 @@ struct address {
         struct sockaddr_in6 v6;
     } to;
     socklen_t bytes;
-    char host[256]; /* for SNI and logs */
+    size_t host; /* index */
 };
 
 /* exchange.c: from a domain to addresses. */
@@ -137,26 +175,86 @@ struct exchange_result {
     uint32_t ttl_s;
     const char *enhanced; /* of a failure */
     const char *why;
+    struct mx_host *hosts; /* their records may be taken over (and must then be emptied here) */
+    size_t host_count;
 };
 typedef void exchange_done(void *ctx, const struct exchange_result *result);
 struct exchange;
-/* Looks up the mail exchangers of `domain`, or, with `host_only`, the addresses of that host. `done` comes once, never
- * before this returns unless the host is an address literal, and unless cancelled. NULL: no memory (no call). */
+/* Looks up the mail exchangers of `domain`, or, with `host_only`, the addresses of that host, and the TLSA records of
+ * those that DNSSEC proves. `done` comes once, never before this returns unless the host is an address literal, and
+ * unless cancelled. NULL: no memory (no call). */
 struct exchange *bh_exchange_begin(struct sender *sender, bh_str domain, bool host_only, uint16_t port,
                                    exchange_done *done, void *ctx);
 void bh_exchange_cancel(struct exchange *exchange);
 
 /* tell.c: SITE to queued, whenever a domain's exchangers were looked up. */
-void bh_tell_site(struct sender *sender, const char *domain, const struct address *addresses, size_t count);
+void bh_tell_site(struct sender *sender, const char *domain, const struct exchange_result *result);
+
+/* sts.c: the MTA-STS policy of a domain: its TXT record, then the steward's cache or a fetch. */
+struct sts_result {
+    enum bh_sts_mode mode; /* NONE: no policy */
+    bh_str policy;         /* the file */
+    uint32_t ttl_s;        /* ask again after that */
+    const char *failure;   /* RFC 8460 result type of a policy that is there and cannot be had, or NULL */
+};
+typedef void sts_done(void *ctx, const struct sts_result *result);
+struct sts;
+/* `done` comes once, never before this returns, unless cancelled. NULL: no question can be asked (no call). */
+struct sts *bh_sts_begin(struct sender *sender, bh_str domain, sts_done *done, void *ctx);
+void bh_sts_cancel(struct sts *sts);
+/* The steward is there (again): those that wait ask. */
+void bh_sts_again(struct sender *sender);
 
 /* session.c */
-struct session *bh_session_open(struct sender *sender, struct site *site, const struct address *address, bh_str helo,
-                                enum bh_smtp_client_tls tls);
+enum { BH_SESSION_TRIES_MAX = 8 };
+/* Where a session may go, the best first; the first that connects is taken (RFC 8305). */
+struct session_try {
+    const struct address *address;
+    const struct mx_host *host;
+    size_t index; /* of the address at its site */
+    struct bh_tls_plan plan;
+};
+struct session_wish {
+    const struct session_try *tries;
+    size_t count;
+    bh_str helo, domain;     /* `domain`: whose mail it is; a name that DANE accepts too */
+    bh_str source4, source6; /* to bind to; empty: as configured */
+};
+struct session *bh_session_open(struct sender *sender, struct site *site, const struct session_wish *wish);
 /* Gives work to a session that idles; true when it took it. */
 bool bh_session_offer(struct session *session);
 void bh_session_close(struct session *session);
 struct bh_list *bh_session_link(struct session *session);
 struct session *bh_session_of(struct bh_list *link);
+
+/* connect.c */
+struct connect_try {
+    struct address address;
+    size_t index;
+    char host[256];
+};
+struct connecting;
+/* `chan` is the receiver's from now on and still calls nobody (bh_chan_hand_over); NULL: no address could be reached.
+ * `which` of the wish's tries; `trail`: those that failed, lives until this returns. */
+typedef void connect_done(void *ctx, struct bh_chan *chan, size_t which, bh_str trail);
+/* `done` comes once, never before this returns, unless cancelled. NULL: not one could be begun. */
+struct connecting *bh_connect_begin(struct sender *sender, struct site *site, const struct session_wish *wish,
+                                    connect_done *done, void *ctx);
+void bh_connect_cancel(struct connecting *connecting);
+/* "mx.example [192.0.2.1]:25" */
+void bh_address_text(const struct address *address, const char *host, char *text, size_t size);
+
+/* tls_results.c: what became of TLS, counted for the reports of RFC 8460 and told to the steward now and then. */
+struct tls_note {
+    bh_str domain;
+    const char *policy_type; /* "tlsa", "sts", "no-policy-found" */
+    bh_str policy, mx_hosts; /* lines */
+    const char *failure;     /* NULL: a success */
+    bh_str sending, mx, receiving, reason;
+};
+void bh_tls_note(struct sender *sender, const struct tls_note *note);
+void bh_tls_results_tell(void *sender);
+void bh_tls_results_free(struct sender *sender);
 
 /* result.c */
 void bh_result_send(struct sender *sender, const struct bh_msg_result *result);

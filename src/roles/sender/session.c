@@ -1,6 +1,6 @@
 /* session.c: one connection to a site: a channel (io/chan.h) under an SMTP client (proto/smtp/client.h).
  *
- *     connecting ─▶ talking ⇄ idle ─▶ quitting
+ *     connecting (connect.c) ─▶ talking ⇄ idle ─▶ quitting
  *
  * Each input or progress runs `pump`: take events, give the client deliveries while it has room, write what it wants to
  * say. A session that has nothing to do stays open for a while, since the next message to the site would otherwise pay
@@ -11,9 +11,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { CONNECT_MS = 30 * 1000, IDLE_MS = 5 * 1000, IOV_MAX_HERE = 16, INSIDE_MAX = 2, INPUT_MAX = 64 * 1024 };
+enum { IDLE_MS = 5 * 1000, IOV_MAX_HERE = 16, INSIDE_MAX = 2, TLSA_MAX = 64, TRAIL_MAX = 1500 };
 
-void bh_site_no_tls(struct site *site);
+/* What is kept of a try: its site may look up anew meanwhile. */
+struct target {
+    struct bh_tls_plan plan;
+    size_t index;
+    struct address address;
+    char host[256], tls_name[256];
+    struct bh_buf tlsa;
+};
 
 struct session {
     struct bh_list link;
@@ -25,16 +32,24 @@ struct session {
     struct bh_timer idle;
     struct bh_deferred broken; /* a write failed: what follows from it is seen to at the end of the turn */
     struct delivery *inside[INSIDE_MAX];
-    bool connected; /* TCP */
-    bool was_ready; /* EHLO went well */
-    bool worked;    /* took a delivery */
+    struct connecting *connecting; /* until there is a channel */
+    struct target targets[BH_SESSION_TRIES_MAX];
+    size_t target_count;
+    const struct target *target; /* the one that is connected */
+    bool shaking;
+    bool tls_noted;
+    bool tls_useless; /* and not needed: the site goes on in clear */
+    bool was_ready;   /* EHLO went well */
+    bool worked;      /* took a delivery */
     bool quitting;
     bool over;
-    enum bh_smtp_client_tls tls;
-    char host[256];
+    char domain[256];
     char remote[256 + INET6_ADDRSTRLEN + 16];
     char helo[256];
-    char tls_text[128];
+    char tls_text[160];
+    char local[320]; /* "192.0.2.10 as mta1.example" */
+    char source[INET6_ADDRSTRLEN];
+    struct bh_buf trail;
 };
 
 struct bh_list *bh_session_link(struct session *session)
@@ -84,7 +99,15 @@ static void end_delivery(struct session *session, struct delivery *delivery, con
                                                      .text = result->text,
                                                      .remote = bh_str_c(session->remote),
                                                      .tls = session->tls_text,
-                                                     .phase = bh_smtp_phase_text(result->phase)});
+                                                     .phase = bh_smtp_phase_text(result->phase),
+                                                     .policy = bh_tls_plan_text(&session->target->plan),
+                                                     .local = bh_str_c(session->local),
+                                                     .trail = bh_buf_view(&session->trail)});
+}
+
+static bool lacks_8bitmime(const struct bh_smtp_result *result)
+{
+    return result->local && result->status.class == 5 && result->status.subject == 6 && result->status.detail == 3;
 }
 
 static void take_result(struct session *session, const struct bh_smtp_result *result)
@@ -92,6 +115,10 @@ static void take_result(struct session *session, const struct bh_smtp_result *re
     struct delivery *delivery = result->tag;
 
     forget_inside(session, delivery);
+    if (lacks_8bitmime(result) && !delivery->seven_bit) {
+        bh_delivery_downgrade(delivery);
+        return;
+    }
     /* a session that had served others and broke before this one's end of DATA: once more, on a new connection */
     if (result->session_fault && result->outcome == BH_SMTP_TEMP && session->was_ready && !delivery->tried_again &&
         delivery->body_fd < 0) {
@@ -104,6 +131,14 @@ static void take_result(struct session *session, const struct bh_smtp_result *re
 
 /* ---- giving it work ---- */
 
+/* A server beyond tells our bounce address, where failures are read. Success is told to the submitter by ourselves. */
+static bh_str wanted_notices(const struct delivery *delivery)
+{
+    bool never = delivery->null_sender || bh_str_eq_ci(delivery->message.notify, BH_STR("NEVER"));
+
+    return never ? BH_STR("NEVER") : BH_STR("FAILURE");
+}
+
 static bool give(struct session *session, struct delivery *delivery)
 {
     struct bh_smtp_client_message message = {.tag = delivery,
@@ -113,8 +148,12 @@ static bool give(struct session *session, struct delivery *delivery)
                                              .piece_count = delivery->piece_count,
                                              .more_follows = delivery->rest_bytes > 0,
                                              .size_bytes = delivery->size,
-                                             .has_8bit = delivery->message.eight_bit,
-                                             .needs_smtputf8 = delivery->message.smtputf8};
+                                             .has_8bit = delivery->message.eight_bit && !delivery->seven_bit,
+                                             .needs_smtputf8 = delivery->message.smtputf8,
+                                             .ret = BH_STR("HDRS"),
+                                             .envid = bh_str_c(delivery->envid),
+                                             .notify = wanted_notices(delivery),
+                                             .orcpt = delivery->orcpt};
     bh_err err = bh_smtp_client_send(session->client, &message);
 
     if (err) {
@@ -125,7 +164,8 @@ static bool give(struct session *session, struct delivery *delivery)
                                                            ? BH_STR("the message or an address breaks SMTP's rules")
                                                            : bh_str_c(bh_err_text(err)),
                                                .remote = bh_str_c(session->remote),
-                                               .phase = "prepare"});
+                                               .phase = "prepare",
+                                               .local = bh_str_c(session->local)});
         return false;
     }
     session->inside[session->inside[0] ? 1 : 0] = delivery;
@@ -207,27 +247,98 @@ static void write_out(struct session *session)
 
 /* ---- events ---- */
 
-static void close_session(struct session *session, const char *why)
+static void free_session(struct session *session)
 {
-    struct site *site = session->site;
-    bool worked = session->worked;
-
-    session->sender->connections--;
-    bh_site_session_gone(site, session, worked, why);
+    bh_connect_cancel(session->connecting);
     bh_chan_close(session->chan);
     bh_smtp_client_free(session->client);
     bh_timer_free(&session->idle);
     bh_deferred_cancel(&session->broken);
+    for (size_t i = 0; i < session->target_count; i++)
+        bh_buf_free(&session->targets[i].tlsa);
+    bh_buf_free(&session->trail);
     free(session);
+}
+
+static void close_session(struct session *session, const char *why)
+{
+    struct site *site = session->site;
+    enum session_end end = session->worked ? SESSION_WORKED : session->tls_useless ? SESSION_AGAIN : SESSION_FAILED;
+
+    if (end == SESSION_FAILED && session->target)
+        bh_site_address_failed(site, session->target->index);
+    session->sender->connections--;
+    bh_site_session_gone(site, session, end, why);
+    free_session(session);
+}
+
+/* ---- TLS ---- */
+
+/* One line for the reports, once a session. */
+static void note_tls(struct session *session, const char *failure, const char *reason)
+{
+    if (session->tls_noted)
+        return;
+    session->tls_noted = true;
+    bh_site_note_tls(session->site, session->target->index, &session->target->plan, failure, bh_str_c(session->source),
+                     bh_str_c(reason));
 }
 
 static void start_tls(struct session *session)
 {
-    bh_str input = bh_chan_input(session->chan);
+    static const enum bh_tls_verify verify[] = {[BH_TLS_CHECK_NONE] = BH_TLS_VERIFY_NONE,
+                                                [BH_TLS_CHECK_WATCH] = BH_TLS_VERIFY_WATCH,
+                                                [BH_TLS_CHECK_NAME] = BH_TLS_VERIFY_NAME,
+                                                [BH_TLS_CHECK_DANE] = BH_TLS_VERIFY_DANE};
+    const struct target *target = session->target;
+    bh_str input = bh_chan_input(session->chan), records[TLSA_MAX];
+    struct bh_cur list = bh_cur_make(bh_buf_view(&target->tlsa));
+    struct bh_tls_want want = {.name = bh_str_c(target->tls_name),
+                               .verify = verify[target->plan.check],
+                               .other_name = bh_str_c(session->domain),
+                               .tlsa = records};
 
+    while (bh_cur_left(&list) && want.tlsa_count < TLSA_MAX)
+        records[want.tlsa_count++] = bh_cur_str(&list);
     bh_chan_consume(session->chan, input.n);
-    if (bh_chan_start_tls(session->chan, session->sender->tls, bh_str_c(session->host), false) != BH_OK)
+    session->shaking = true;
+    if (bh_chan_start_tls_as(session->chan, session->sender->tls, &want) != BH_OK)
         bh_smtp_client_fail(session->client, BH_E_CRYPTO, BH_STR("TLS cannot be started"));
+}
+
+/* The handshake failed: perhaps in clear then, if nobody minds. */
+static void tls_failed(struct session *session, const char *why)
+{
+    static const enum bh_tls_failure failures[] = {[BH_TLS_CERT_FINE] = BH_TLS_FAIL_OTHER,
+                                                   [BH_TLS_CERT_NAME] = BH_TLS_FAIL_NAME,
+                                                   [BH_TLS_CERT_EXPIRED] = BH_TLS_FAIL_EXPIRED,
+                                                   [BH_TLS_CERT_UNTRUSTED] = BH_TLS_FAIL_NOT_TRUSTED};
+    enum bh_tls_failure failure = failures[bh_chan_tls_verdict(session->chan)];
+
+    note_tls(session, bh_tls_failure_type(&session->target->plan, failure), why);
+    if (session->target->plan.step != BH_TLS_MAY)
+        return;
+    session->tls_useless = true;
+    bh_site_no_tls(session->site, session->target->index);
+}
+
+static void tls_up(struct session *session)
+{
+    static const char *const proofs[] = {[BH_TLS_CHECK_NONE] = "",
+                                         [BH_TLS_CHECK_WATCH] = "",
+                                         [BH_TLS_CHECK_NAME] = " verified",
+                                         [BH_TLS_CHECK_DANE] = " DANE"};
+    const struct bh_tls_plan *plan = &session->target->plan;
+    char plain[128];
+
+    session->shaking = false;
+    bh_chan_tls_text(session->chan, plain, sizeof(plain));
+    (void)snprintf(session->tls_text, sizeof(session->tls_text), "%s%s%s", plain, proofs[plan->check],
+                   bh_chan_tls_resumed(session->chan) ? " resumed" : "");
+    if (plan->check == BH_TLS_CHECK_WATCH && bh_chan_tls_verdict(session->chan) != BH_TLS_CERT_FINE)
+        tls_failed(session, "the certificate does not prove the host's name"), session->tls_useless = false;
+    else
+        note_tls(session, plan->failure, plan->failure ? "the host is not in the policy" : "");
 }
 
 /* What there is to know, then what there is to do. May free the session. */
@@ -249,6 +360,8 @@ static void pump(struct session *session)
             break;
         case BH_SMTP_CLIENT_READY:
             session->was_ready = true;
+            if (!session->tls_text[0] && session->target->plan.step == BH_TLS_MAY)
+                note_tls(session, bh_tls_failure_type(&session->target->plan, BH_TLS_FAIL_NOT_OFFERED), "");
             break;
         case BH_SMTP_CLIENT_STARTTLS:
             write_out(session);
@@ -257,6 +370,9 @@ static void pump(struct session *session)
             return;
         case BH_SMTP_CLIENT_OVER:
             (void)snprintf(why, sizeof(why), "%s: %.*s", session->remote, BH_FMT(bh_str_sub(result.text, 0, 200)));
+            if (session->target->plan.step == BH_TLS_MUST && !session->was_ready &&
+                bh_smtp_client_facts(session->client).esmtp)
+                note_tls(session, bh_tls_failure_type(&session->target->plan, BH_TLS_FAIL_NOT_OFFERED), why);
             session->over = true;
             more = false;
             break;
@@ -279,7 +395,8 @@ static void pump(struct session *session)
 
 bool bh_session_offer(struct session *session)
 {
-    if (!session->was_ready || session->quitting || session->over || !bh_smtp_client_has_room(session->client))
+    if (!session->chan || !session->was_ready || session->quitting || session->over ||
+        !bh_smtp_client_has_room(session->client))
         return false;
     fill(session);
     write_out(session);
@@ -298,17 +415,12 @@ static void on_writable(void *ctx)
     write_out(session);
 }
 
-/* Connected, or the handshake is done. */
+/* The handshake is done. */
 static void on_up(void *ctx)
 {
     struct session *session = ctx;
 
-    if (!session->connected) {
-        session->connected = true;
-        bh_chan_set_timeout(session->chan, bh_smtp_client_timeout_ms(session->client));
-        return;
-    }
-    bh_chan_tls_text(session->chan, session->tls_text, sizeof(session->tls_text));
+    tls_up(session);
     bh_smtp_client_tls_up(session->client);
     pump(session);
 }
@@ -322,8 +434,8 @@ static void on_down(void *ctx, bh_err err, const char *why)
 {
     struct session *session = ctx;
 
-    if (err == BH_E_CRYPTO && session->tls == BH_SMTP_TLS_IF_OFFERED && !session->was_ready)
-        bh_site_no_tls(session->site);
+    if (session->shaking)
+        tls_failed(session, why);
     bh_smtp_client_fail(session->client, err, bh_str_c(why));
     pump(session);
 }
@@ -341,53 +453,70 @@ static const struct bh_chan_ops ops = {on_up, on_input, on_writable, on_down};
 
 /* ---- opening ---- */
 
-static void name_remote(struct session *session, const struct address *address)
+static void name_local(struct session *session)
 {
-    char literal[INET6_ADDRSTRLEN] = "?";
-    uint16_t port = 0;
+    struct sockaddr_storage from = {0};
+    socklen_t bytes = sizeof(from);
+    const struct sockaddr_in *v4 = (const struct sockaddr_in *)&from;
+    const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)&from;
 
-    if (address->to.any.sa_family == AF_INET) {
-        (void)inet_ntop(AF_INET, &address->to.v4.sin_addr, literal, sizeof(literal));
-        port = ntohs(address->to.v4.sin_port);
-    } else {
-        (void)inet_ntop(AF_INET6, &address->to.v6.sin6_addr, literal, sizeof(literal));
-        port = ntohs(address->to.v6.sin6_port);
-    }
-    (void)snprintf(session->host, sizeof(session->host), "%s", address->host);
-    (void)snprintf(session->remote, sizeof(session->remote), "%s [%s]:%u", address->host, literal, port);
+    if (getsockname(bh_chan_fd(session->chan), (struct sockaddr *)&from, &bytes) == 0)
+        (void)inet_ntop(from.ss_family,
+                        from.ss_family == AF_INET ? (const void *)&v4->sin_addr : (const void *)&v6->sin6_addr,
+                        session->source, sizeof(session->source));
+    (void)snprintf(session->local, sizeof(session->local), "%s as %s", session->source, session->helo);
 }
 
-/* The source addresses of the configuration in turn, of the family that is needed. */
-static socklen_t choose_source(struct sender *sender, const struct address *address, struct sockaddr_storage *ret_from)
+static enum bh_smtp_client_tls tls_mode(enum bh_tls_step step)
 {
-    const struct bh_config *c = sender->role->config;
-
-    *ret_from = (struct sockaddr_storage){0};
-    for (size_t i = 0; c->egress_bind && i < c->egress_count; i++) {
-        char literal[INET6_ADDRSTRLEN];
-        struct sockaddr_in *v4 = (struct sockaddr_in *)ret_from;
-        struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)ret_from;
-
-        if (bh_str_to_c(c->egress[sender->next_source++ % c->egress_count], literal, sizeof(literal)) != BH_OK)
-            continue;
-        if (address->to.any.sa_family == AF_INET && inet_pton(AF_INET, literal, &v4->sin_addr) == 1) {
-            v4->sin_family = AF_INET;
-            return sizeof(*v4);
-        }
-        if (address->to.any.sa_family == AF_INET6 && inet_pton(AF_INET6, literal, &v6->sin6_addr) == 1) {
-            v6->sin6_family = AF_INET6;
-            return sizeof(*v6);
-        }
-    }
-    return 0;
+    return step == BH_TLS_NEVER ? BH_SMTP_TLS_NEVER
+           : step == BH_TLS_MAY ? BH_SMTP_TLS_IF_OFFERED
+                                : BH_SMTP_TLS_REQUIRED;
 }
 
-struct session *bh_session_open(struct sender *sender, struct site *site, const struct address *address, bh_str helo,
-                                enum bh_smtp_client_tls tls)
+static void on_connected(void *ctx, struct bh_chan *chan, size_t which, bh_str trail)
+{
+    struct session *session = ctx;
+
+    session->connecting = NULL;
+    if (!chan) {
+        char why[TRAIL_MAX];
+
+        (void)snprintf(why, sizeof(why), "%.*s", BH_FMT(trail));
+        close_session(session, why);
+        return;
+    }
+    if (trail.n)
+        bh_buf_printf(&session->trail, "%s%.*s", session->trail.n ? "; " : "", BH_FMT(trail));
+    session->chan = chan;
+    session->target = &session->targets[which];
+    bh_address_text(&session->target->address, session->target->host, session->remote, sizeof(session->remote));
+    session->config.tls = tls_mode(session->target->plan.step);
+    name_local(session);
+    bh_chan_hand_over(chan, &ops, session);
+    bh_chan_set_timeout(chan, bh_smtp_client_timeout_ms(session->client));
+}
+
+static void take_targets(struct session *session, const struct session_wish *wish)
+{
+    for (size_t i = 0; i < wish->count && i < BH_SESSION_TRIES_MAX; i++) {
+        struct target *target = &session->targets[session->target_count++];
+        const struct session_try *try = &wish->tries[i];
+
+        target->plan = try->plan;
+        target->index = try->index;
+        target->address = *try->address;
+        memcpy(target->host, try->host->name, sizeof(target->host));
+        memcpy(target->tls_name, try->host->tls_name, sizeof(target->tls_name));
+        target->tlsa = bh_buf_make(64 * 1024 + 4);
+        if (try->plan.check == BH_TLS_CHECK_DANE)
+            bh_buf_add(&target->tlsa, bh_buf_view(&try->host->records));
+    }
+}
+
+struct session *bh_session_open(struct sender *sender, struct site *site, const struct session_wish *wish)
 {
     struct session *session = calloc(1, sizeof(*session));
-    struct sockaddr_storage from;
-    socklen_t from_bytes = choose_source(sender, address, &from);
 
     if (!session)
         return NULL;
@@ -395,22 +524,19 @@ struct session *bh_session_open(struct sender *sender, struct site *site, const 
     bh_deferred_init(&session->broken, on_broken, session);
     session->sender = sender;
     session->site = site;
-    session->tls = tls;
-    name_remote(session, address);
-    (void)!bh_str_to_c(helo, session->helo, sizeof(session->helo));
-    session->config = (struct bh_smtp_client_config){.tls = tls, .helo = bh_str_c(session->helo)};
+    session->trail = bh_buf_make(TRAIL_MAX);
+    bh_buf_add(&session->trail, bh_site_trail(site));
+    take_targets(session, wish);
+    (void)!bh_str_to_c(wish->helo, session->helo, sizeof(session->helo));
+    (void)!bh_str_to_c(wish->domain, session->domain, sizeof(session->domain));
+    session->config = (struct bh_smtp_client_config){.helo = bh_str_c(session->helo)};
     session->client = bh_smtp_client_new(&session->config);
     if (session->client && bh_timer_init(sender->role->loop, &session->idle, on_idle, session) == BH_OK)
-        (void)!bh_chan_connect(sender->role->loop, &address->to.any, address->bytes,
-                               from_bytes ? (struct sockaddr *)&from : NULL, from_bytes, INPUT_MAX, &ops, session,
-                               &session->chan);
-    if (!session->chan) {
-        bh_smtp_client_free(session->client);
-        bh_timer_free(&session->idle);
-        free(session);
+        session->connecting = bh_connect_begin(sender, site, wish, on_connected, session);
+    if (!session->connecting) {
+        free_session(session);
         return NULL;
     }
-    bh_chan_set_timeout(session->chan, CONNECT_MS);
     sender->connections++;
     return session;
 }
@@ -420,9 +546,5 @@ void bh_session_close(struct session *session)
 {
     bh_list_remove(&session->link);
     session->sender->connections--;
-    bh_chan_close(session->chan);
-    bh_smtp_client_free(session->client);
-    bh_timer_free(&session->idle);
-    bh_deferred_cancel(&session->broken);
-    free(session);
+    free_session(session);
 }
