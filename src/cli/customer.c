@@ -6,6 +6,7 @@ static const char help[] =
     "usage: behalf customer add NAME\n"
     "       behalf customer set NAME --contact ADDR [--contact ADDR ...] | --no-contact\n"
     "       behalf customer set NAME --pool POOL\n"
+    "       behalf customer set NAME --tls opportunistic|required|verified\n"
     "       behalf customer list [--after NAME] [--limit N]\n"
     "       behalf customer show NAME\n"
     "       behalf customer remove NAME\n"
@@ -14,7 +15,8 @@ static const char help[] =
     "A customer owns sending domains and credentials; no customer can use another's. NAME is 1 to\n"
     "63 of a-z, 0-9, - and _. --contact is whom we tell by mail what he has to do, instead of those set\n"
     "before; notices lists what was told, newest first. --pool: the egress addresses his mail leaves\n"
-    "from, see behalf pool --help.\n";
+    "from, see behalf pool --help. --tls is how his mail leaves: TLS where it works (the default), TLS or\n"
+    "not at all, or only to a server that proves its name.\n";
 
 static int print_list(json_t *list)
 {
@@ -42,6 +44,7 @@ static int print_one(json_t *customer)
     (void)printf("%s, since %s\n", bh_json_text(customer, "name"), bh_json_text(customer, "created_at"));
     for (size_t i = 0; i < json_array_size(contacts); i++)
         (void)printf("contact %s\n", json_string_value(json_array_get(contacts, i)));
+    (void)printf("TLS on the way out: %s\n", bh_json_text(customer, "tls"));
     for (size_t i = 0; i < json_array_size(domains); i++) {
         const json_t *domain = json_array_get(domains, i);
 
@@ -107,14 +110,17 @@ static int set(const struct bh_cli *cli, const char *name, const struct bh_cli_m
 
 int bh_cli_customer(struct bh_cli *cli, int argc, char **argv)
 {
-    const char *after = NULL, *limit = NULL;
+    const char *after = NULL, *limit = NULL, *tls = NULL;
     struct bh_cli_many contact = {.count = 0};
     bool no_contact = false;
     const char *pool = NULL;
-    const struct bh_cli_option options[] = {
-        {.name = "after", .value = &after},    {.name = "limit", .value = &limit},
-        {.name = "contact", .many = &contact}, {.name = "no-contact", .flag = &no_contact},
-        {.name = "pool", .value = &pool},      {0}};
+    const struct bh_cli_option options[] = {{.name = "after", .value = &after},
+                                            {.name = "limit", .value = &limit},
+                                            {.name = "contact", .many = &contact},
+                                            {.name = "no-contact", .flag = &no_contact},
+                                            {.name = "pool", .value = &pool},
+                                            {.name = "tls", .value = &tls},
+                                            {0}};
     json_t *args;
     int status;
 
@@ -129,6 +135,9 @@ int bh_cli_customer(struct bh_cli *cli, int argc, char **argv)
         return show(cli, "show", json_pack("{s:s}", "name", argv[2]), print_one);
     if (argc == 3 && strcmp(argv[1], "set") == 0 && pool)
         return bh_cli_pool_assign(cli, pool, argv[2], NULL);
+    if (argc == 3 && strcmp(argv[1], "set") == 0 && tls)
+        return bh_control_do(cli, "customer", "tls", json_pack("{s:s, s:s}", "name", argv[2], "tls", tls),
+                             "set the TLS of", argv[2]);
     if (argc == 3 && strcmp(argv[1], "set") == 0)
         return set(cli, argv[2], &contact, no_contact);
     if ((argc == 2 || argc == 3) && strcmp(argv[1], "notices") == 0)

@@ -10,6 +10,7 @@ static const char help[] =
     "       behalf domain show|check|checks|zone NAME [--customer NAME]\n"
     "       behalf domain records NAME [--format table|zone|csv|json | --provider ID]\n"
     "       behalf domain preview NAME\n"
+    "       behalf domain set NAME [--customer NAME] --tls opportunistic|required|verified\n"
     "       behalf domain check --wait, history, canary, remove, zone add|remove|list|import|export:\n"
     "           see behalf domain history --help\n"
     "\n"
@@ -24,13 +25,15 @@ static const char help[] =
     "                        leaves through his SMTP server; credentials: through a user's mailbox;\n"
     "                        reports: no sending, DMARC reports only\n"
     "  --bounces WORD        manual: ours (default) or customer: whose domain is in the bounce address\n"
+    "  --tls WORD            set: how its mail leaves: TLS where it works (the default), TLS or not at all, or\n"
+    "                        only to a server that proves its name\n"
     "  --dmarc-policy WORD   delegation: p= of the _dmarc records that we publish: none, quarantine, reject\n"
     "  --bounce-label, --link-label, --img-label, --selector-prefix LABEL\n"
     "                        instead of bounce, link, img, bh: for names that are taken already\n";
 
 struct domain_options {
     const char *customer, *approach, *bounces, *policy, *bounce_label, *link_label, *img_label, *selector, *format,
-        *provider, *limit;
+        *provider, *limit, *tls;
 };
 
 /* ---- printing ---- */
@@ -178,6 +181,17 @@ static int list(const struct bh_cli *cli, const struct domain_options *o)
     return ask_and_print(cli, "list", args, print_list);
 }
 
+static int set(const struct bh_cli *cli, const struct domain_options *o, const char *name)
+{
+    json_t *args;
+
+    if (!o->tls)
+        return bh_cli_fail("domain", "set needs --tls WORD; see behalf domain --help");
+    args = one_domain(o, name);
+    bh_json_add(args, "tls", o->tls);
+    return bh_control_do(cli, "domain", "tls", args, "set the TLS of", name);
+}
+
 int bh_cli_domain(struct bh_cli *cli, int argc, char **argv)
 {
     static const struct {
@@ -196,6 +210,7 @@ int bh_cli_domain(struct bh_cli *cli, int argc, char **argv)
                                             {.name = "format", .value = &o.format},
                                             {.name = "provider", .value = &o.provider},
                                             {.name = "limit", .value = &o.limit},
+                                            {.name = "tls", .value = &o.tls},
                                             {0}};
     int status;
 
@@ -207,6 +222,8 @@ int bh_cli_domain(struct bh_cli *cli, int argc, char **argv)
         return list(cli, &o);
     if (argc == 3 && strcmp(argv[1], "add") == 0)
         return add(cli, &o, argv[2]);
+    if (argc == 3 && strcmp(argv[1], "set") == 0)
+        return set(cli, &o, argv[2]);
     if (argc == 3 && strcmp(argv[1], "records") == 0)
         return bh_domain_records(cli, one_domain(&o, argv[2]), o.format, o.provider);
     if (argc == 3 && strcmp(argv[1], "preview") == 0)
@@ -216,5 +233,5 @@ int bh_cli_domain(struct bh_cli *cli, int argc, char **argv)
             return ask_and_print(cli, looks[i].verb, one_domain(&o, argv[2]), looks[i].print);
     return bh_cli_fail(
         "domain",
-        "say add, list, show, records, preview, check, history, zone, canary or remove; see behalf domain --help");
+        "say add, list, show, set, records, preview, check, history, zone, canary or remove; see behalf domain --help");
 }

@@ -6,6 +6,7 @@
 #include "roles/master/config_file.h"
 #include "store/control.h"
 #include "store/store.h"
+#include "store/transport.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/file.h>
@@ -34,6 +35,7 @@ struct database {
 static const struct database databases[] = {
     {"control", "control.db", &bh_control_schema, "controld"},
     {"spool", "spool.db", &bh_spool_schema, "queued"},
+    {"reports", "transport.db", &bh_transport_schema, "steward"},
 };
 
 static bool make_folder(const char *noun, const char *path, mode_t mode)

@@ -1,5 +1,5 @@
-/* http.c: see http.h. A call first asks for the host's addresses, then runs in libcurl's multi handle, whose sockets and
- * timer are watches and a timer of the loop. */
+/* http.c: see http.h. A call first asks for the host's addresses, then runs in libcurl's multi handle, whose sockets
+ * and timer are watches and a timer of the loop. */
 #include "http.h"
 #include "base/buf.h"
 #include <arpa/inet.h>

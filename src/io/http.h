@@ -11,18 +11,18 @@ struct bh_http;
 struct bh_http_call;
 
 struct bh_http_request {
-    bh_str url;          /* https://host[:port]/… ; the certificate must be for the host */
-    const char *content_type; /* of `body`; NULL: GET */
-    bh_str body;         /* POST; copied */
+    bh_str url;                 /* https://host[:port]/… ; the certificate must be for the host */
+    const char *content_type;   /* of `body`; NULL: GET */
+    bh_str body;                /* POST; copied */
     const char *const *headers; /* more fields, "Name: value", up to a NULL; may be NULL */
-    size_t answer_max;   /* bytes; more is an error */
-    int64_t timeout_ms;  /* for all of it */
-    bool allow_http;     /* http:// too: for tests and loopback */
+    size_t answer_max;          /* bytes; more is an error */
+    int64_t timeout_ms;         /* for all of it */
+    bool allow_http;            /* http:// too: for tests and loopback */
 };
 
 struct bh_http_answer {
-    bh_err err;     /* BH_OK: there is an answer, of any status; BH_E_CRYPTO the certificate, BH_E_TIMEOUT, BH_E_LIMIT
-                       too large, BH_E_NOT_FOUND no address, BH_E_IO */
+    bh_err err;      /* BH_OK: there is an answer, of any status; BH_E_CRYPTO the certificate, BH_E_TIMEOUT, BH_E_LIMIT
+                        too large, BH_E_NOT_FOUND no address, BH_E_IO */
     unsigned status; /* 200 … */
     bh_str content_type;
     bh_str body;

@@ -200,6 +200,11 @@ static const struct bh_schema_step steps[] = {
                           " customer INTEGER NOT NULL,"
                           " domain INTEGER NOT NULL,"
                           " detail TEXT NOT NULL) STRICT;"},
+    {"how strictly TLS is wanted", "CREATE TABLE tls_level("
+                                   " customer INTEGER NOT NULL,"
+                                   " domain INTEGER NOT NULL," /* 0: the customer as a whole */
+                                   " level INTEGER NOT NULL,"  /* enum bh_tls_level */
+                                   " PRIMARY KEY(customer, domain)) STRICT, WITHOUT ROWID;"},
 };
 
 const struct bh_schema bh_control_schema = {"control", 0x62684331, steps, sizeof(steps) / sizeof(steps[0])};

@@ -154,6 +154,7 @@ void bh_customer_show(struct bh_command *command)
     if (!err)
         err = bh_contact_list(command->core->store, customer.id, add_contact, contacts);
     (void)json_object_set_new(json, "contacts", contacts);
+    bh_command_show_tls(command, json, customer.id, 0);
     if (err) {
         json_decref(json);
         bh_command_fail_err(command, err, "cannot read the domains");

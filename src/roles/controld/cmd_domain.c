@@ -26,6 +26,7 @@ static json_t *whole_domain(struct bh_command *command, const struct bh_domain_v
     (void)json_object_set_new(json, "keys", bh_json_keys(view));
     if (json_object_get(report, "proofs"))
         (void)json_object_set(json, "proofs", json_object_get(report, "proofs"));
+    bh_command_show_tls(command, json, view->domain.customer_id, view->domain.id);
     (void)json_object_set_new(json, "notes", notes ? json_incref(notes) : json_array());
     json_decref(report);
     return json;

@@ -60,4 +60,9 @@ bh_command_verb bh_pools, bh_pool_show, bh_pool_add, bh_pool_removed, bh_pool_ad
 bh_command_verb bh_dns_stats, bh_dns_export;
 bh_command_verb bh_message_send;
 
+bh_command_verb bh_customer_tls, bh_domain_tls;
+
+/* cmd_tls.c: adds "tls" to what `show` says. */
+void bh_command_show_tls(struct bh_command *command, json_t *json, int64_t customer, int64_t domain);
+
 #endif

@@ -5,6 +5,8 @@
  * the keys, for each departure. */
 #include "core.h"
 #include "mail/identity.h"
+#include "mail/tls_policy.h"
+#include "store/tls_level.h"
 
 enum { CANDIDATES_MAX = 16 };
 
@@ -238,11 +240,36 @@ static void say_removed(struct bh_controld *core, struct bh_arena *arena, int64_
         identity->reason = text;
 }
 
+/* 0 is ourselves: the platform's own customer. */
+static bh_err customer_of(struct bh_controld *core, struct bh_arena *arena, uint32_t asked, int64_t *ret_customer)
+{
+    struct bh_domain own;
+    bh_err err = BH_OK;
+
+    *ret_customer = asked;
+    if (!asked)
+        err = bh_domain_by_name(core->store, arena, core->platform.domain, 0, &own);
+    if (!asked && !err)
+        *ret_customer = own.customer_id;
+    return err;
+}
+
+/* What the customer and the domain ask for, the stricter of both. */
+static uint8_t tls_level(struct bh_controld *core, int64_t customer, int64_t domain)
+{
+    int64_t level = 0;
+
+    if (bh_tls_level_of(core->store, customer, domain, &level)) /* the store fails: mail waits rather than be weaker */
+        level = BH_TLS_LEVEL_VERIFIED;
+    return (uint8_t)level;
+}
+
 void bh_lookup_identity(struct bh_controld *core, struct bh_arena *arena, const struct bh_msg_identity *ask,
                         struct bh_msg_identity_reply *ret_reply)
 {
     struct gathered *gathered = bh_arena_alloc(arena, sizeof(*gathered));
     struct bh_identity identity;
+    int64_t customer = 0;
     bh_err err = BH_E_NOMEM;
 
     *ret_reply = (struct bh_msg_identity_reply){.version = core->version,
@@ -254,12 +281,15 @@ void bh_lookup_identity(struct bh_controld *core, struct bh_arena *arena, const 
                                                 .reason = BH_STR("cannot look up the sending domain")};
     if (gathered) {
         *gathered = (struct gathered){.core = core, .arena = arena, .with_keys = true};
-        err = decide(gathered, ask->customer_id, bh_str_lower(arena, ask->from_domain), BH_AT_DEPARTURE, &identity);
+        err = customer_of(core, arena, ask->customer_id, &customer);
     }
+    if (!err)
+        err = decide(gathered, customer, bh_str_lower(arena, ask->from_domain), BH_AT_DEPARTURE, &identity);
     if (err || identity.rule == BH_IDENTITY_NOMEM)
         return;
     if (identity.rule == BH_IDENTITY_OK && identity.domain) {
         allow(gathered, &identity, ret_reply);
+        ret_reply->tls = tls_level(core, customer, identity.domain->id);
         return;
     }
     if (identity.rule == BH_IDENTITY_NO_DOMAIN)

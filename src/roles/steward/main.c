@@ -1,10 +1,13 @@
 /* steward: background duties. It asks DNS for controld: what the authoritative servers of a name say (walk.h), and what
  * the world's resolver says. It takes the mail that comes to ourselves from queued and says what follows from it
- * (mail.h). */
+ * (mail.h); fetches and keeps the MTA-STS policies of the world for the senders (policies.h); sends the reports of RFC
+ * 8460 (tls_reports.h). */
 #include "steward.h"
+#include "store/transport.h"
+#include <stdio.h>
 #include <stdlib.h>
 
-enum { RUNNING_MAX = 4096 };
+enum { RUNNING_MAX = 4096, ROOTS_MAX = 8 << 20, PATH_BYTES = 4096 };
 
 /* ---- DNS_ASK ---- */
 
@@ -62,6 +65,10 @@ static bh_err on_message(struct bh_role *role, struct bh_peer *peer, struct bh_i
 {
     if (peer->kind == BH_ROLE_CONTROLD && message->type == BH_MSG_DNS_ASK)
         return handle_ask(role, peer, message);
+    if (peer->kind == BH_ROLE_SENDER && message->type == BH_MSG_STS)
+        return bh_policies_ask(&((struct steward *)role->state)->policies, peer, message);
+    if (peer->kind == BH_ROLE_SENDER && message->type == BH_MSG_TLS_RESULTS)
+        return bh_tls_reports_take(&((struct steward *)role->state)->tls_reports, message->body);
     return steward_mail_message(role->state, peer, message);
 }
 
@@ -84,11 +91,56 @@ static void stop(struct bh_role *role)
     struct steward *steward = role->state;
 
     steward_mail_free(steward);
+    bh_policies_stop(&steward->policies);
+    bh_tls_reports_stop(&steward->tls_reports);
+    bh_http_free(steward->http);
+    bh_store_close(steward->transport);
     bh_walker_stop(&steward->walker);
     bh_unbound_resolver_free(steward->unbound);
     bh_psl_free(steward->psl);
     free(steward);
     role->state = NULL;
+}
+
+static bh_err open_transport(struct bh_role *role, struct steward *steward)
+{
+    char path[PATH_BYTES];
+    struct bh_store_problem problem = {""};
+    struct bh_store_options options = {.path = path, .schema = &bh_transport_schema, .owner = "steward"};
+    bh_err err;
+
+    if (snprintf(path, sizeof(path), "%.*s/reports/transport.db", BH_FMT(role->config->state_dir)) >= (int)sizeof(path))
+        return BH_E_LIMIT;
+    err = bh_store_open(&options, &problem, &steward->transport);
+    if (err)
+        bh_logf(&role->log, BH_LOG_ERROR, "%s", problem.text);
+    return err;
+}
+
+/* What has to do with the transport of mail: after the resolver. */
+static bh_err start_transport(struct bh_role *role, struct steward *steward)
+{
+    struct bh_resolver *resolver = bh_unbound_resolver_base(steward->unbound);
+    struct bh_buf roots = bh_buf_make(ROOTS_MAX);
+    bh_err err = bh_role_read_file(role->config->ca_file, &roots);
+
+    if (err) {
+        bh_logf(&role->log, BH_LOG_WARN, "no roots of trust in %.*s (%s): nothing can be fetched by https",
+                BH_FMT(role->config->ca_file), bh_err_text(err));
+        bh_buf_clear(&roots);
+    }
+    err = bh_http_new(role->loop, resolver, bh_buf_view(&roots), &steward->http);
+    bh_buf_free(&roots);
+    if (!err)
+        err = open_transport(role, steward);
+    if (err)
+        return err;
+    steward->policies =
+        (struct bh_policies){.role = role, .store = steward->transport, .http = steward->http, .port = 0};
+    steward->tls_reports =
+        (struct bh_tls_reports){.role = role, .store = steward->transport, .http = steward->http, .resolver = resolver};
+    err = bh_policies_start(&steward->policies);
+    return err ? err : bh_tls_reports_start(&steward->tls_reports);
 }
 
 static bh_err start(struct bh_role *role)
@@ -105,6 +157,8 @@ static bh_err start(struct bh_role *role)
     err = bh_psl_new(NULL, &steward->psl);
     if (!err)
         err = bh_role_resolver_new(role, &steward->unbound);
+    if (!err)
+        err = start_transport(role, steward);
     if (err) {
         stop(role);
         return err;

@@ -3,9 +3,12 @@
 #define BH_ROLES_STEWARD_STEWARD_H
 
 #include "base/list.h"
+#include "io/http.h"
 #include "mail/verp.h"
+#include "policies.h"
 #include "roles/role.h"
 #include "roles/role_resolver.h"
+#include "tls_reports.h"
 #include "walk.h"
 
 struct steward {
@@ -14,6 +17,10 @@ struct steward {
     struct bh_unbound_resolver *unbound;
     struct bh_walker walker;
     size_t running;
+    struct bh_store *transport; /* transport.db */
+    struct bh_http *http;
+    struct bh_policies policies;
+    struct bh_tls_reports tls_reports;
     /* mail to ourselves: mail.c */
     struct bh_list leases;
     struct bh_verp_key *ring_keys;
