@@ -1,5 +1,6 @@
 /* spf.c: `behalf spf check|lint|explain`. */
 #include "commands.h"
+#include "spf_flatten.h"
 #include "spf_tree.h"
 #include "tool_verdicts.h"
 
@@ -7,13 +8,20 @@ static const char help[] =
     "usage: behalf spf check [--ip ADDRESS] [--helo NAME] [--mail-from ADDRESS] [OPTIONS]\n"
     "       behalf spf lint    DOMAIN | --record TEXT [OPTIONS]\n"
     "       behalf spf explain DOMAIN | --record TEXT [OPTIONS]\n"
+    "       behalf spf flatten DOMAIN --preview [--source TERM ...] [--record TEXT] [OPTIONS]\n"
+    "       behalf spf flatten DOMAIN --customer NAME [--source TERM ...]\n"
+    "       behalf spf flatten list | show DOMAIN | refresh DOMAIN | stop DOMAIN\n"
+    "       behalf spf flatten add-source | remove-source DOMAIN TERM\n"
     "\n"
     "  --ip ADDRESS           the client's IPv4 or IPv6 address; without it the result is none\n"
     "  --helo NAME            what the client said in HELO or EHLO\n"
     "  --mail-from ADDRESS    the envelope sender; empty for the null sender, which is checked by HELO\n"
     "  --receiver NAME        our host name, for the macro %{r}\n"
     "  --record TEXT          this record; what it includes is looked up only when --dns or --resolver is "
-    "given\n" BH_TOOL_OPTION_HELP;
+    "given\n"
+    "  --preview              flatten: show what would be published, without the daemon\n"
+    "  --source TERM          flatten: a further sender, as include:NAME, a:NAME, mx:NAME, ip4:… or ip6:…\n"
+    "  --customer NAME        flatten: whose record it is\n" BH_TOOL_OPTION_HELP;
 
 enum { MAX_LOOKUPS = 10, ARENA_MAX = 64 << 20 };
 
@@ -168,12 +176,17 @@ static int lint_or_explain(struct bh_cli *cli, const struct check_options *optio
 int bh_cli_spf(struct bh_cli *cli, int argc, char **argv)
 {
     struct check_options o = {0};
+    struct bh_cli_many sources = {.count = 0};
+    struct bh_flatten_options flatten = {.tool = &o.tool, .sources = &sources};
     const struct bh_cli_option options[] = {
         {.name = "ip", .value = &o.ip},
         {.name = "helo", .value = &o.helo},
         {.name = "mail-from", .value = &o.mail_from},
         {.name = "receiver", .value = &o.receiver},
         {.name = "record", .value = &o.record},
+        {.name = "source", .many = &sources},
+        {.name = "customer", .value = &flatten.customer},
+        {.name = "preview", .flag = &flatten.preview},
         BH_TOOL_OPTION_LINES(o.tool),
         {.name = NULL},
     };
@@ -181,11 +194,14 @@ int bh_cli_spf(struct bh_cli *cli, int argc, char **argv)
 
     if (!bh_cli_options(cli, &argc, argv, options, help, &status))
         return status;
+    flatten.record = o.record;
+    if (argc > 2 && strcmp(argv[1], "flatten") == 0)
+        return bh_cli_spf_flatten(cli, &flatten, argc - 2, argv + 2);
     if (argc == 2 && strcmp(argv[1], "check") == 0)
         return check(cli, &o);
     if ((argc == 2 || argc == 3) && strcmp(argv[1], "lint") == 0)
         return lint_or_explain(cli, &o, argv[2], false);
     if ((argc == 2 || argc == 3) && strcmp(argv[1], "explain") == 0)
         return lint_or_explain(cli, &o, argv[2], true);
-    return bh_cli_fail("spf", "say check, lint or explain; see behalf spf --help");
+    return bh_cli_fail("spf", "say check, lint, explain or flatten; see behalf spf --help");
 }
