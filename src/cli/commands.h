@@ -18,7 +18,10 @@
     X("Customers", "change", bh_cli_change, "planned changes that wait for customers to edit records")                  \
     X("Customers", "pool", bh_cli_pool, "the addresses that mail leaves from")                                         \
     X("Mail", "send", bh_cli_send, "submit a message from a file or standard input")                                   \
-    X("Mail", "queue", bh_cli_queue, "what waits: list, show, retry, drop")                                            \
+    X("Mail", "queue", bh_cli_queue, "what waits: list, retry, drop, hold, cancel, reroute")                              \
+    X("Mail", "site", bh_cli_site, "how destinations are treated: limits, back-off, suspend")                           \
+    X("Mail", "schedule", bh_cli_schedule, "when it is tried again, per customer and kind of reply")                    \
+    X("Mail", "warmup", bh_cli_warmup, "new source addresses, day by day")                                             \
     X("Mail", "message", bh_cli_message, "a message's life")                                                           \
     X("Mail", "event", bh_cli_event, "the event log")                                                                  \
     X("Checking", "dmarc", bh_cli_dmarc, "evaluate a message's identities, lint a record (RFC 9989)")                  \

@@ -254,3 +254,13 @@ void bh_table_member(struct bh_cli_table *table, const json_t *object, const cha
         bh_cli_table_cell(table, BH_STR("-"));
     }
 }
+
+void bh_cli_print_rows(const json_t *rows, const char *const *columns, size_t count)
+{
+    struct bh_cli_table *table = bh_cli_table_new(columns, count);
+
+    for (size_t i = 0; i < json_array_size(rows); i++)
+        for (size_t k = 0; k < count; k++)
+            bh_table_member(table, json_array_get(rows, i), columns[k]);
+    bh_cli_table_print(table);
+}

@@ -20,6 +20,8 @@ const char *bh_json_text(const json_t *object, const char *name);
 void bh_json_add(json_t *object, const char *name, const char *value);
 /* --limit as a number in `args`; false after saying what is wrong with it. NULL is fine. */
 bool bh_cli_limit(const char *noun, const char *limit, json_t *args);
+/* Prints a list of objects as a table of these members, which are its headings too. */
+void bh_cli_print_rows(const json_t *rows, const char *const *columns, size_t count);
 /* One table row's cell from a member: texts, numbers, yes/no, "-" for null. */
 void bh_table_member(struct bh_cli_table *table, const json_t *object, const char *name);
 

@@ -1,14 +1,22 @@
-/* queue.c: `behalf queue list|show|retry|drop`, `behalf message show`: what queued knows. */
+/* queue.c: `behalf queue …`, `behalf message show`: what queued knows. */
 #include "commands.h"
 #include "control.h"
 
 static const char queue_help[] =
     "usage: behalf queue show\n"
-    "       behalf queue list [--domain NAME] [--customer-id N] [--after CURSOR] [--limit N]\n"
-    "       behalf queue retry|drop ID | --domain NAME | --customer-id N | --all\n"
+    "       behalf queue list [--domain NAME] [--customer-id N] [--campaign C] [--after CURSOR] [--limit N]\n"
+    "       behalf queue retry|drop|cancel ID | --domain NAME | --customer-id N | --campaign C | --all\n"
+    "       behalf queue hold ID | --domain NAME --customer-id N --campaign C  [--reason TEXT]\n"
+    "       behalf queue holds\n"
+    "       behalf queue release ID | --hold N | --all\n"
+    "       behalf queue reroute --domain NAME --to HOST[:PORT]\n"
+    "       behalf queue unroute --domain NAME\n"
+    "       behalf queue reroutes\n"
     "\n"
     "What waits to be delivered, one line per recipient. retry asks for an attempt now; drop ends the\n"
-    "recipients without a further attempt. --domain is the recipients' domain.\n";
+    "recipients without a further attempt; cancel is the same by the customer's wish. hold keeps what\n"
+    "matches all that is said, now and later, until it is released. reroute sends a domain's mail to\n"
+    "another host. --domain is the recipients' domain.\n";
 
 static const char message_help[] = "usage: behalf message show ID\n\n"
                                    "A message, its recipients and its events.\n";
@@ -101,7 +109,6 @@ static bool add_customer_id(const char *noun, const char *text, json_t *args)
     if (!text)
         return true;
     if (bh_str_to_u64(bh_str_c(text), UINT32_MAX, &id) != BH_OK) {
-        json_decref(args);
         (void)bh_cli_fail(noun, "--customer-id %s: a number, as behalf customer list shows it", text);
         return false;
     }
@@ -109,43 +116,122 @@ static bool add_customer_id(const char *noun, const char *text, json_t *args)
     return true;
 }
 
+static void print_holds(const json_t *result)
+{
+    static const char *const columns[] = {"hold", "id", "customer_id", "campaign", "domain", "at", "reason"};
+
+    bh_cli_print_rows(json_object_get(result, "holds"), columns, 7);
+}
+
+static void print_reroutes(const json_t *result)
+{
+    static const char *const columns[] = {"domain", "host", "port"};
+
+    bh_cli_print_rows(json_object_get(result, "reroutes"), columns, 3);
+}
+
+/* "host", "host:2525", "[2001:db8::1]:25" */
+static bool add_host(const char *text, json_t *args)
+{
+    bh_str host = bh_str_c(text ? text : ""), port;
+    size_t colon = bh_str_rfind(host, ':');
+    uint64_t number = 25;
+
+    if (!text)
+        return true;
+    if (colon < host.n && bh_str_find(host, ':') == colon) {
+        port = bh_str_skip(host, colon + 1);
+        host.n = colon;
+        if (bh_str_to_u64(port, 65535, &number) != BH_OK || !number)
+            return false;
+    }
+    (void)json_object_set_new(args, "host", json_stringn(host.p, host.n));
+    (void)json_object_set_new(args, "port", json_integer((json_int_t)number));
+    return host.n > 0;
+}
+
+struct queue_options {
+    const char *domain, *customer, *campaign, *after, *limit, *reason, *hold, *to;
+    bool all;
+};
+
+static bool fill_args(const struct queue_options *o, json_t *args)
+{
+    uint64_t hold;
+
+    bh_json_add(args, "domain", o->domain);
+    bh_json_add(args, "campaign", o->campaign);
+    bh_json_add(args, "after", o->after);
+    bh_json_add(args, "reason", o->reason);
+    if (o->all)
+        (void)json_object_set_new(args, "all", json_true());
+    if (!add_customer_id("queue", o->customer, args) || !bh_cli_limit("queue", o->limit, args))
+        return false;
+    if (!add_host(o->to, args)) {
+        (void)bh_cli_fail("queue", "--to %s: HOST or HOST:PORT", o->to);
+        return false;
+    }
+    if (!o->hold)
+        return true;
+    if (bh_str_to_u64(bh_str_c(o->hold), INT64_MAX, &hold) != BH_OK) {
+        (void)bh_cli_fail("queue", "--hold %s: a number, as behalf queue holds shows it", o->hold);
+        return false;
+    }
+    (void)json_object_set_new(args, "hold", json_integer((json_int_t)hold));
+    return true;
+}
+
+static const struct {
+    const char *verb;
+    bool takes_id, needs_target;
+    void (*print)(const json_t *result);
+} queue_verbs[] = {
+    {"list", false, false, print_list},         {"show", true, false, print_counts},
+    {"retry", true, true, print_members},       {"drop", true, true, print_members},
+    {"cancel", true, true, print_members},      {"hold", true, true, print_members},
+    {"release", true, true, print_members},     {"holds", false, false, print_holds},
+    {"reroute", false, true, print_members},    {"unroute", false, true, print_members},
+    {"reroutes", false, false, print_reroutes},
+};
+
 int bh_cli_queue(struct bh_cli *cli, int argc, char **argv)
 {
-    const char *domain = NULL, *customer = NULL, *after = NULL, *limit = NULL;
-    bool all = false;
-    const struct bh_cli_option options[] = {
-        {.name = "domain", .value = &domain}, {.name = "customer-id", .value = &customer},
-        {.name = "after", .value = &after},   {.name = "limit", .value = &limit},
-        {.name = "all", .flag = &all},        {0}};
-    const char *verb;
+    struct queue_options o = {0};
+    const struct bh_cli_option options[] = {{.name = "domain", .value = &o.domain},
+                                            {.name = "customer-id", .value = &o.customer},
+                                            {.name = "campaign", .value = &o.campaign},
+                                            {.name = "after", .value = &o.after},
+                                            {.name = "limit", .value = &o.limit},
+                                            {.name = "reason", .value = &o.reason},
+                                            {.name = "hold", .value = &o.hold},
+                                            {.name = "to", .value = &o.to},
+                                            {.name = "all", .flag = &o.all},
+                                            {0}};
+    bool is_said;
     json_t *args;
     int status;
 
     if (!bh_cli_options(cli, &argc, argv, options, queue_help, &status))
         return status;
-    verb = argc > 1 ? argv[1] : "";
-    args = json_object();
-    bh_json_add(args, "domain", domain);
-    bh_json_add(args, "after", after);
-    if (!add_customer_id("queue", customer, args) || !bh_cli_limit("queue", limit, args))
-        return BH_EXIT_USAGE;
-    if (argc == 3)
-        bh_json_add(args, "id", argv[2]);
-    if (all)
-        (void)json_object_set_new(args, "all", json_true());
-    if (argc == 2 && strcmp(verb, "list") == 0)
-        return ask_and_print(cli, "queue", "list", args, print_list);
-    if (argc <= 3 && strcmp(verb, "show") == 0)
-        return ask_and_print(cli, "queue", "show", args, argc == 3 ? print_message : print_counts);
-    if (argc <= 3 && (strcmp(verb, "retry") == 0 || strcmp(verb, "drop") == 0)) {
-        if (argc == 2 && !domain && !customer && !all) {
+    is_said = argc == 3 || o.domain || o.customer || o.campaign || o.all || o.hold;
+    for (size_t i = 0; argc > 1 && i < sizeof(queue_verbs) / sizeof(queue_verbs[0]); i++) {
+        if (strcmp(argv[1], queue_verbs[i].verb) != 0 || argc > (queue_verbs[i].takes_id ? 3 : 2))
+            continue;
+        if (queue_verbs[i].needs_target && !is_said)
+            return bh_cli_fail("queue", "%s what? say ID, --domain NAME, --customer-id N, --campaign C or --all",
+                               argv[1]);
+        args = json_object();
+        if (!fill_args(&o, args)) {
             json_decref(args);
-            return bh_cli_fail("queue", "%s what? say ID, --domain NAME, --customer-id N or --all", verb);
+            return BH_EXIT_USAGE;
         }
-        return ask_and_print(cli, "queue", verb, args, print_members);
+        if (argc == 3)
+            bh_json_add(args, "id", argv[2]);
+        return ask_and_print(cli, "queue", argv[1], args,
+                             argc == 3 && queue_verbs[i].print == print_counts ? print_message : queue_verbs[i].print);
     }
-    json_decref(args);
-    return bh_cli_fail("queue", "say list, show, retry or drop; see behalf queue --help");
+    return bh_cli_fail("queue",
+                       "say list, show, retry, drop, cancel, hold, release or reroute; see behalf queue --help");
 }
 
 int bh_cli_message(struct bh_cli *cli, int argc, char **argv)

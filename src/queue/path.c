@@ -106,6 +106,8 @@ void bh_path_renew(struct bh_queue *queue, struct bh_path *path)
 {
     if (path->window > path->site->shape.window_max)
         path->window = path->site->shape.window_max;
+    if (!path->failures && path->slow_until <= queue->now && path->window < path->site->shape.window_start)
+        path->window = path->site->shape.window_start;
     if (path->state == BH_PATH_PAUSED && path->site->shape.suspended_until <= queue->now)
         return;
     open_path(queue, path);

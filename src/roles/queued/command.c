@@ -1,9 +1,10 @@
-/* command.c: what the operator and the API ask of queue, messages and events.
+/* command.c: what the operator and the API ask of queue, messages and events. Holds and other ways: command_hold.c;
+ * sites, schedules and new addresses: command_site.c.
  *
  *   queue list     {customer_id?, domain?, after?, limit?}   open recipients, oldest first, and the counts
  *   queue show     {id?}                                     one message; without id the counts alone
- *   queue retry    {id | domain | customer_id | all}         due now
- *   queue drop     {id | domain | customer_id | all}         ended, with an event each; none that is on its way out
+ *   queue retry    {id | domain, customer_id, campaign | all} due now
+ *   queue drop     {id | domain, customer_id, campaign | all} ended, with an event each; none that is on its way out
  *   message show   {id}                                      the message, its recipients, its events
  *   event …                                                  command_event.c
  *
@@ -165,6 +166,8 @@ static const char *live_state(struct bh_queued *q, const struct bh_recipient_row
     item = find_item(q, r->message, r->idx, &queue);
     if (!item)
         return "unscheduled";
+    if (item->state == BH_QUEUE_HELD)
+        return "held";
     return item->state == BH_QUEUE_WAITING ? "waiting" : item->state == BH_QUEUE_READY ? "ready" : "sending";
 }
 
@@ -423,9 +426,9 @@ static void act_retry(struct command *c)
     (void)json_object_set_new(c->result, "retried", json_integer(retried));
 }
 
-static void act_drop(struct command *c)
+static void end_targets(struct command *c, enum bh_event_kind kind, bh_str why, const char *counted)
 {
-    int64_t dropped = 0, busy = 0;
+    int64_t ended = 0, busy = 0;
 
     for (size_t i = 0; i < c->target_count; i++) {
         const struct target *t = &c->targets[i];
@@ -434,13 +437,18 @@ static void act_drop(struct command *c)
 
         if (!item)
             continue;
-        if (drop_item(c->q, queue, item, BH_STR("dropped by the operator")) == BH_OK)
-            dropped++;
+        if (drop_item(c->q, queue, item, kind, why) == BH_OK)
+            ended++;
         else
             busy++;
     }
-    (void)json_object_set_new(c->result, "dropped", json_integer(dropped));
+    (void)json_object_set_new(c->result, counted, json_integer(ended));
     (void)json_object_set_new(c->result, "being_delivered", json_integer(busy));
+}
+
+static void act_drop(struct command *c)
+{
+    end_targets(c, BH_EVENT_DROPPED, BH_STR("dropped by the operator"), "dropped");
 }
 
 static void take_target(void *ctx, const struct bh_row *row)
@@ -497,6 +505,16 @@ static void queue_drop(struct command *c)
     on_targets(c, act_drop);
 }
 
+static void act_cancel(struct command *c)
+{
+    end_targets(c, BH_EVENT_CANCELLED, BH_STR("cancelled"), "cancelled");
+}
+
+static void queue_cancel(struct command *c)
+{
+    on_targets(c, act_cancel);
+}
+
 /* ---- the table ---- */
 
 static const struct {
@@ -504,10 +522,29 @@ static const struct {
     void (*run)(struct command *c);
     const char *args; /* known ones, each between spaces */
 } rows[] = {
-    {"queue", "list", queue_list, " customer_id domain after limit "},
+    {"queue", "list", queue_list, " customer_id domain campaign after limit "},
     {"queue", "show", queue_show, " id "},
-    {"queue", "retry", queue_retry, " id domain customer_id all "},
-    {"queue", "drop", queue_drop, " id domain customer_id all "},
+    {"queue", "retry", queue_retry, " id domain customer_id campaign all "},
+    {"queue", "drop", queue_drop, " id domain customer_id campaign all "},
+    {"queue", "cancel", queue_cancel, " id domain customer_id campaign "},
+    {"queue", "hold", command_queue_hold, " id domain customer_id campaign reason "},
+    {"queue", "holds", command_queue_holds, " "},
+    {"queue", "release", command_queue_release, " hold id all "},
+    {"queue", "reroute", command_queue_reroute, " domain host port "},
+    {"queue", "unroute", command_queue_unroute, " domain "},
+    {"queue", "reroutes", command_queue_reroutes, " "},
+    {"site", "list", command_site_list, " "},
+    {"site", "show", command_site_show, " name "},
+    {"site", "set", command_site_change, " name rules "},
+    {"site", "unset", command_site_change, " name "},
+    {"site", "suspend", command_site_change, " name for_s "},
+    {"site", "resume", command_site_change, " name "},
+    {"schedule", "list", command_schedule_list, " "},
+    {"schedule", "set", command_schedule_set, " customer_id class first_s max_s growth expire_s "},
+    {"schedule", "unset", command_schedule_unset, " customer_id class "},
+    {"warmup", "list", command_warmup_list, " "},
+    {"warmup", "start", command_warmup_start, " address plan day "},
+    {"warmup", "stop", command_warmup_stop, " address "},
     {"message", "show", message_show, " id "},
     {"event", "list", bh_event_list, " after reader customer_id domain_id id event since until limit "},
     {"event", "ack", bh_event_ack, " reader cursor "},
@@ -541,7 +578,7 @@ static void run(struct command *c)
             command_fail(c, "invalid", "an argument is not known", "See behalf help");
         return;
     }
-    command_fail(c, "invalid", "no such command", "The queue knows queue, message and event");
+    command_fail(c, "invalid", "no such command", "The queue knows queue, message, event, site, schedule and warmup");
 }
 
 void bh_queued_command(struct bh_queued *q, const struct bh_requester *from, bh_str json)

@@ -57,6 +57,37 @@ void command_rows_done(void *ctx, const struct bh_result *result);
 /* A member of the last row, borrowed, or NULL. */
 json_t *command_last_value(const json_t *list, const char *name);
 
+/* ---- writing ---- */
+
+/* Opens a transaction of the command's own; false after ending it. */
+bool command_begin(struct command *c);
+/* Commits; then `apply` makes it count and the command is answered. `apply` returns false after ending it itself. */
+void command_commit(struct command *c, bool (*apply)(struct command *c));
+/* False after ending it: there are too many entries already. */
+bool command_has_room(struct command *c);
+
+/* ---- command_hold.c ---- */
+
+void command_queue_hold(struct command *c);
+void command_queue_holds(struct command *c);
+void command_queue_release(struct command *c);
+void command_queue_reroute(struct command *c);
+void command_queue_unroute(struct command *c);
+void command_queue_reroutes(struct command *c);
+
+/* ---- command_site.c ---- */
+
+void command_site_list(struct command *c);
+void command_site_show(struct command *c);
+/* set, unset, suspend, resume */
+void command_site_change(struct command *c);
+void command_schedule_list(struct command *c);
+void command_schedule_set(struct command *c);
+void command_schedule_unset(struct command *c);
+void command_warmup_list(struct command *c);
+void command_warmup_start(struct command *c);
+void command_warmup_stop(struct command *c);
+
 /* ---- command_event.c ---- */
 
 void bh_event_list(struct command *c);

@@ -264,8 +264,10 @@ void hold_flight(struct bh_queued *q, struct flight *flight, struct identity *id
 void refuse_flight(struct bh_queued *q, struct flight *flight, uint8_t verdict, bh_str enhanced, bh_str reason);
 /* A taken item whose time is over. */
 void expire_item(struct bh_queued *q, struct bh_queue *queue, struct bh_queue_item *item);
-/* The operator's: ends an item. BH_E_BUSY: it is being delivered just now; BH_E_NOMEM. */
-bh_err drop_item(struct bh_queued *q, struct bh_queue *queue, struct bh_queue_item *item, bh_str why);
+/* The operator's or the customer's: ends an item with that event. BH_E_BUSY: it is being delivered just now;
+ * BH_E_NOMEM. */
+bh_err drop_item(struct bh_queued *q, struct bh_queue *queue, struct bh_queue_item *item, enum bh_event_kind kind,
+                 bh_str why);
 /* Writes one result into the open transaction. */
 void write_result(struct bh_queued *q, struct pending_result *result);
 /* Its commit has returned: the schedule follows, the acknowledgement is queued. */

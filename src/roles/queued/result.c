@@ -334,7 +334,8 @@ void expire_item(struct bh_queued *q, struct bh_queue *queue, struct bh_queue_it
     decide(q, queue, item, r);
 }
 
-bh_err drop_item(struct bh_queued *q, struct bh_queue *queue, struct bh_queue_item *item, bh_str why)
+bh_err drop_item(struct bh_queued *q, struct bh_queue *queue, struct bh_queue_item *item, enum bh_event_kind kind,
+                 bh_str why)
 {
     struct pending_result *r;
 
@@ -343,7 +344,7 @@ bh_err drop_item(struct bh_queued *q, struct bh_queue *queue, struct bh_queue_it
     r = new_pending(queue, item, why, bh_str_of(NULL, 0), bh_str_of(NULL, 0));
     if (!r)
         return BH_E_NOMEM;
-    r->kind = BH_EVENT_DROPPED;
+    r->kind = kind;
     if (bh_queue_take_item(queue, item) != BH_OK) {
         free(r);
         return BH_E_BUSY;
@@ -376,7 +377,7 @@ static enum bh_recipient_state state_after(enum bh_event_kind kind)
         return BH_RECIPIENT_BOUNCED;
     if (kind == BH_EVENT_EXPIRED)
         return BH_RECIPIENT_EXPIRED;
-    return kind == BH_EVENT_DROPPED ? BH_RECIPIENT_DROPPED : BH_RECIPIENT_DELIVERED;
+    return kind == BH_EVENT_DROPPED || kind == BH_EVENT_CANCELLED ? BH_RECIPIENT_DROPPED : BH_RECIPIENT_DELIVERED;
 }
 
 static void see_if_last(void *ctx, const struct bh_result *result)
@@ -408,7 +409,7 @@ static void count(struct bh_queued *q, enum bh_event_kind kind)
     q->stats.deferred += kind == BH_EVENT_DEFERRED;
     q->stats.bounced += kind == BH_EVENT_BOUNCED;
     q->stats.expired += kind == BH_EVENT_EXPIRED;
-    q->stats.dropped += kind == BH_EVENT_DROPPED;
+    q->stats.dropped += kind == BH_EVENT_DROPPED || kind == BH_EVENT_CANCELLED;
 }
 
 void apply_result(struct bh_queued *q, struct pending_result *r)

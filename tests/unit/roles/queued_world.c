@@ -77,6 +77,12 @@ static uint32_t check_fd(int fd, uint64_t size)
     return check;
 }
 
+static void copy_text(char *to, size_t cap, bh_str from)
+{
+    to[0] = '\0';
+    assert_ok(bh_str_to_c(from, to, cap));
+}
+
 static bh_err deliver(void *ctx, void *peer, const struct bh_msg_deliver *d, int body_fd)
 {
     struct world *w = ctx;
@@ -97,6 +103,9 @@ static bh_err deliver(void *ctx, void *peer, const struct bh_msg_deliver *d, int
                           .size = d->size,
                           .open = true,
                           .body_check = body_fd >= 0 ? check_fd(body_fd, d->size) : check_add(0, d->body.p, d->body.n)};
+    copy_text(sender->held[sender->held_count - 1].address4, sizeof(sender->held[0].address4), d->address4);
+    copy_text(sender->held[sender->held_count - 1].site, sizeof(sender->held[0].site), d->site);
+    copy_text(sender->held[sender->held_count - 1].route_host, sizeof(sender->held[0].route_host), d->route_host);
     return BH_OK;
 }
 
@@ -348,6 +357,24 @@ void world_disconnect(struct world *w, struct sender *s)
     s->worker = NULL;
 }
 
+void world_refuse(struct world *w, struct sender *s, size_t at, uint16_t code, const char *text)
+{
+    struct delivery *d = &s->held[at];
+    struct bh_msg_result result = {.delivery_id = d->delivery_id,
+                                   .message_id = d->message,
+                                   .recipient_index = d->idx,
+                                   .verdict = code < 500 ? BH_DEFERRED : BH_BOUNCED,
+                                   .code = code,
+                                   .text = bh_str_c(text),
+                                   .phase = BH_STR("rcpt")};
+
+    d->open = false;
+    d->has_result = true;
+    d->verdict = result.verdict;
+    bh_queued_slots(w->engine, s->worker, 1);
+    assert_ok(bh_queued_result(w->engine, s->worker, &result));
+}
+
 void world_result(struct world *w, struct sender *s, size_t at, uint8_t verdict)
 {
     assert_true(at < s->held_count && s->held[at].open);
@@ -439,6 +466,8 @@ void world_submit_to(struct world *w, uint32_t id, size_t size, const char *cons
                                    .mail_from = BH_STR("x@shop.example"),
                                    .client = BH_STR("192.0.2.9"),
                                    .protocol = BH_STR("ESMTPSA"),
+                                   .campaign = bh_str_c(w->campaign ? w->campaign : ""),
+                                   .send_at = w->send_at,
                                    .size = size};
 
     for (uint32_t i = 0; i < count; i++)

@@ -25,6 +25,7 @@ struct delivery {
     bool open;       /* no result yet */
     bool has_result; /* not acknowledged yet */
     uint8_t verdict;
+    char address4[40], site[80], route_host[40];
 };
 
 /* A sender or the steward as queued sees it: `peer` of the engine. */
@@ -61,6 +62,8 @@ struct world {
     size_t token_count;
     size_t questions;
     struct bh_msg_identity_reply identity;
+    const char *campaign; /* of what is submitted; NULL: none */
+    bh_time_ms send_at;
     size_t deliver_count;
     bool deaf;     /* deliver fails */
     int die_after; /* outputs from now on, the last of which is heard: then the state of the files is taken, and what
@@ -87,6 +90,8 @@ void world_submit_to(struct world *world, uint32_t id, size_t size, const char *
 uint32_t world_body_check(uint32_t id, size_t size);
 /* The result of an open delivery. */
 void world_result(struct world *world, struct sender *sender, size_t at, uint8_t verdict);
+/* The same with a reply: deferred or bounced by its code. */
+void world_refuse(struct world *world, struct sender *sender, size_t at, uint16_t code, const char *text);
 /* Runs a command; the answer is valid until the next. */
 const char *world_command(struct world *world, const char *json);
 int64_t world_count(struct world *world, const struct bh_query *query);
