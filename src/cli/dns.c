@@ -1,4 +1,5 @@
-/* dns.c: `behalf dns answer|serve|sign|query|stats|export`: our name server's answers, most without a daemon. */
+/* dns.c: `behalf dns answer|serve|sign|query|stats|keys|roll|export`: our name server's answers, most without a daemon.
+ */
 #include "base/random.h"
 #include "cli.h"
 #include "commands.h"
@@ -14,6 +15,7 @@ static const char help[] =
     "       behalf dns sign --zone FILE --key FILE\n"
     "       behalf dns query NAME [TYPE] [--tcp] [--dnssec] [--json]\n"
     "       behalf dns stats [--limit N] [--json]\n"
+    "       behalf dns keys|roll DOMAIN [--json]\n"
     "       behalf dns export DIRECTORY\n"
     "\n"
     "  --zone FILE            a master file; repeat it for several zones\n"
@@ -319,7 +321,9 @@ int bh_cli_dns(struct bh_cli *cli, int argc, char **argv)
         return query_own(cli, &o, argv[2], argc == 4 ? argv[3] : "A");
     if (argc == 2 && strcmp(argv[1], "stats") == 0)
         return bh_dns_stats(cli, o.limit);
+    if (argc == 3 && (strcmp(argv[1], "keys") == 0 || strcmp(argv[1], "roll") == 0))
+        return bh_dns_keys(cli, argv[1], argv[2]);
     if (argc == 3 && strcmp(argv[1], "export") == 0)
         return bh_dns_export(cli, argv[2]);
-    return bh_cli_fail("dns", "say answer, serve, sign, query, stats or export; see behalf dns --help");
+    return bh_cli_fail("dns", "say answer, serve, sign, query, stats, keys, roll or export; see behalf dns --help");
 }

@@ -192,6 +192,38 @@ int bh_dns_stats(const struct bh_cli *cli, const char *limit)
     return BH_EXIT_OK;
 }
 
+/* ---- keys ---- */
+
+void bh_dns_print_keys(const json_t *result)
+{
+    static const char *const headings[] = {"TAG", "STATE", "SINCE", "AT PARENT", "DS"};
+    static const char *const members[] = {"tag", "state", "since", "at_parent", "ds"};
+    const json_t *keys = json_object_get(result, "keys");
+    struct bh_cli_table *table = bh_cli_table_new(headings, 5);
+
+    (void)printf("%s: %s\n\n", bh_json_text(result, "domain"), bh_json_text(result, "standing"));
+    for (size_t i = 0; i < json_array_size(keys); i++)
+        for (size_t k = 0; k < 5; k++)
+            bh_table_member(table, json_array_get(keys, i), members[k]);
+    bh_cli_table_print(table);
+}
+
+int bh_dns_keys(const struct bh_cli *cli, const char *verb, const char *name)
+{
+    int status = BH_EXIT_USAGE;
+    json_t *result = bh_control_ask(cli, "dns", verb, json_pack("{s:s}", "domain", name), -1, &status);
+
+    if (!result)
+        return status;
+    if (cli->json) {
+        bh_cli_print_json(result);
+        return BH_EXIT_OK;
+    }
+    bh_dns_print_keys(result);
+    json_decref(result);
+    return BH_EXIT_OK;
+}
+
 /* ---- export ---- */
 
 /* Zone names have no character that means something in a path but the dot; others are not written. */

@@ -11,6 +11,9 @@ int bh_dns_query_own(const struct bh_cli *cli, const struct bh_dns_name *name, u
                      struct bh_buf *response);
 /* `behalf dns stats`. */
 int bh_dns_stats(const struct bh_cli *cli, const char *limit);
+/* `behalf dns keys|roll NAME`, and how the keys of a zone are printed. */
+int bh_dns_keys(const struct bh_cli *cli, const char *verb, const char *name);
+void bh_dns_print_keys(const json_t *result);
 /* `behalf dns export DIRECTORY`: every zone as a master file NAME.zone. */
 int bh_dns_export(const struct bh_cli *cli, const char *directory);
 

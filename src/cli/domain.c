@@ -1,6 +1,7 @@
-/* domain.c: `behalf domain add|list|show|records|preview|check|zone|checks`. */
+/* domain.c: `behalf domain add|set|list|show|records|preview|check|zone|checks`. */
 #include "commands.h"
 #include "control.h"
+#include "dns_query.h"
 #include "domain_life.h"
 #include "domain_records.h"
 
@@ -11,6 +12,7 @@ static const char help[] =
     "       behalf domain records NAME [--format table|zone|csv|json | --provider ID]\n"
     "       behalf domain preview NAME\n"
     "       behalf domain set NAME [--customer NAME] --tls opportunistic|required|verified\n"
+    "       behalf domain set NAME [--customer NAME] --dnssec on|off\n"
     "       behalf domain check --wait, history, canary, remove, zone add|remove|list|import|export:\n"
     "           see behalf domain history --help\n"
     "\n"
@@ -24,6 +26,7 @@ static const char help[] =
     "                        manual: he pastes records and does so again when they change; relay: mail\n"
     "                        leaves through his SMTP server; credentials: through a user's mailbox;\n"
     "                        reports: no sending, DMARC reports only\n"
+    "  --dnssec on|off       delegation: the zone is signed; its DS record is optional (behalf-dns(1))\n"
     "  --bounces WORD        manual: ours (default) or customer: whose domain is in the bounce address\n"
     "  --tls WORD            set: how its mail leaves: TLS where it works (the default), TLS or not at all, or\n"
     "                        only to a server that proves its name\n"
@@ -33,7 +36,7 @@ static const char help[] =
 
 struct domain_options {
     const char *customer, *approach, *bounces, *policy, *bounce_label, *link_label, *img_label, *selector, *format,
-        *provider, *limit, *tls;
+        *provider, *limit, *tls, *dnssec;
 };
 
 /* ---- printing ---- */
@@ -142,6 +145,14 @@ static void print_added(const json_t *domain)
     bh_records_print_zone(json_object_get(domain, "records"));
 }
 
+static bool add_switch(json_t *args, const char *name, const char *word)
+{
+    bool on = strcmp(word, "on") == 0;
+
+    (void)json_object_set_new(args, name, json_boolean(on));
+    return on || strcmp(word, "off") == 0;
+}
+
 static int add(const struct bh_cli *cli, const struct domain_options *o, const char *name)
 {
     json_t *args = json_object();
@@ -160,6 +171,10 @@ static int add(const struct bh_cli *cli, const struct domain_options *o, const c
     bh_json_add(args, "link-label", o->link_label);
     bh_json_add(args, "img-label", o->img_label);
     bh_json_add(args, "selector-prefix", o->selector);
+    if (o->dnssec && !add_switch(args, "dnssec", o->dnssec)) {
+        json_decref(args);
+        return bh_cli_fail("domain", "--dnssec is on or off");
+    }
     return ask_and_print(cli, "add", args, print_added);
 }
 
@@ -183,11 +198,14 @@ static int list(const struct bh_cli *cli, const struct domain_options *o)
 
 static int set(const struct bh_cli *cli, const struct domain_options *o, const char *name)
 {
-    json_t *args;
+    json_t *args = one_domain(o, name);
 
-    if (!o->tls)
-        return bh_cli_fail("domain", "set needs --tls WORD; see behalf domain --help");
-    args = one_domain(o, name);
+    if (o->dnssec && !o->tls && add_switch(args, "dnssec", o->dnssec))
+        return ask_and_print(cli, "dnssec", args, bh_dns_print_keys);
+    if (!o->tls || o->dnssec) {
+        json_decref(args);
+        return bh_cli_fail("domain", "set needs --tls WORD, or --dnssec on|off; see behalf domain --help");
+    }
     bh_json_add(args, "tls", o->tls);
     return bh_control_do(cli, "domain", "tls", args, "set the TLS of", name);
 }
@@ -211,6 +229,7 @@ int bh_cli_domain(struct bh_cli *cli, int argc, char **argv)
                                             {.name = "provider", .value = &o.provider},
                                             {.name = "limit", .value = &o.limit},
                                             {.name = "tls", .value = &o.tls},
+                                            {.name = "dnssec", .value = &o.dnssec},
                                             {0}};
     int status;
 

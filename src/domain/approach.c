@@ -1,5 +1,6 @@
 /* approach.c: the table of approaches and what they share. See approach.h. */
 #include "approach.h"
+#include "dnssec.h"
 
 static const struct bh_approach_ops *const approaches[] = {
     &bh_approach_delegation,  &bh_approach_cname,   &bh_approach_manual,   &bh_approach_relay,
@@ -29,6 +30,24 @@ const struct bh_approach_ops *bh_approach_at(size_t index)
     return index < APPROACH_COUNT ? approaches[index] : NULL;
 }
 
+/* The optional DS above a zone that we sign. */
+static void add_ds(struct bh_record_list *list, const struct bh_domain_view *view)
+{
+    const struct bh_zone_key *key = view->dnssec ? bh_dnssec_parent_key(view->dnssec) : NULL;
+
+    if (!key)
+        return;
+    bh_record_list_add(list, (struct bh_required_record){
+                                 .purpose = BH_PURPOSE_DS,
+                                 .match = BH_MATCH_EXACT,
+                                 .type = BH_DNS_DS,
+                                 .name = view->domain.name,
+                                 .value = bh_zone_key_ds_text(list->arena, key, view->domain.name),
+                                 .ttl_s = 3600,
+                                 .why = "Lets others verify what we answer for this zone (DNSSEC). It replaces an "
+                                        "older DS; where your provider reads CDS, that happens by itself."});
+}
+
 bh_err bh_required_records(struct bh_arena *arena, const struct bh_platform *platform,
                            const struct bh_domain_view *view, struct bh_record_list *ret_list)
 {
@@ -38,6 +57,7 @@ bh_err bh_required_records(struct bh_arena *arena, const struct bh_platform *pla
         return BH_E_INVALID;
     *ret_list = (struct bh_record_list){.arena = arena};
     ops->records(platform, view, ret_list);
+    add_ds(ret_list, view);
     return ret_list->err;
 }
 
@@ -70,6 +90,8 @@ const char *bh_purpose_name(enum bh_purpose purpose)
         return "images";
     case BH_PURPOSE_DMARC:
         return "dmarc";
+    case BH_PURPOSE_DS:
+        return "ds";
     default:
         return "?";
     }

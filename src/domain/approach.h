@@ -12,7 +12,8 @@ enum bh_purpose {
     BH_PURPOSE_SPF = 4,
     BH_PURPOSE_LINK = 5,
     BH_PURPOSE_IMAGE = 6,
-    BH_PURPOSE_DMARC = 7
+    BH_PURPOSE_DMARC = 7,
+    BH_PURPOSE_DS = 8
 };
 
 /* How an answer is compared with the value. */

@@ -92,6 +92,20 @@ bh_err bh_zone_key_ds(const struct bh_zone_key *key, bh_str apex, unsigned char 
     return err ? err : bh_dns_key_ds(bh_dns_name_view(&name), bh_str_of((const char *)rdata, sizeof rdata), ret_rdata);
 }
 
+bh_str bh_zone_key_ds_text(struct bh_arena *arena, const struct bh_zone_key *key, bh_str apex)
+{
+    struct bh_buf text = bh_buf_make(256);
+    unsigned char ds[36];
+    bh_str copy = {NULL, 0};
+
+    if (!bh_zone_key_ds(key, apex, ds)) {
+        bh_dns_rdata_print(&text, BH_DNS_DS, bh_str_of((const char *)ds, sizeof ds));
+        copy = bh_arena_dup(arena, bh_buf_view(&text));
+    }
+    bh_buf_free(&text);
+    return copy;
+}
+
 /* ---- steps ---- */
 
 struct stepping {

@@ -80,6 +80,8 @@ bool bh_dnssec_is_ready(const struct bh_dnssec *dnssec);
 /* The rdata of a key's DS for the zone `apex` (presentation form, no final dot), and its tag. BH_E_SYNTAX,
  * BH_E_CRYPTO. */
 BH_MUST bh_err bh_zone_key_ds(const struct bh_zone_key *key, bh_str apex, unsigned char ret_rdata[36]);
+/* The same as text, "12345 13 2 ab…", in the arena; {NULL, 0} on an error. */
+bh_str bh_zone_key_ds_text(struct bh_arena *arena, const struct bh_zone_key *key, bh_str apex);
 uint16_t bh_zone_key_tag(const struct bh_zone_key *key);
 
 /* Words for text and JSON. Static. */

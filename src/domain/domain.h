@@ -125,9 +125,11 @@ struct bh_probe_proof {
     bh_time_ms at;             /* 0: there was no probe yet */
 };
 
+struct bh_dnssec;
 /* A domain with all that approaches, zones and checks look at. */
 struct bh_domain_view {
     struct bh_domain domain;
+    const struct bh_dnssec *dnssec; /* keys of its zone; NULL: none, or not read */
     const struct bh_key *keys;
     size_t key_count;
     const bh_str *from_names; /* From domains below the domain with an own _dmarc in a delegated zone */

@@ -128,6 +128,8 @@ static void walk_numbers(struct walk *walk, struct bh_config *c)
                                  &c->bounce_keep_s,
                                  &c->zone_ttl_s,
                                  &c->egress_keep_s,
+                                 &c->dnssec_hold_s,
+                                 &c->dnssec_roll_s,
                                  &c->grace_s,
                                  &c->loss_s,
                                  &c->unanimous_s,
@@ -141,6 +143,7 @@ static void walk_numbers(struct walk *walk, struct bh_config *c)
     walk_u16(walk, &c->dns_port_override);
     walk_u16(walk, &c->smtp_port);
     walk_bool(walk, &c->egress_bind);
+    walk_bool(walk, &c->dnssec_platform);
     walk_bool(walk, &c->log_debug);
     walk_bool(walk, &c->require_dmarc);
     WALK_ENUM(walk, enum bh_resolver_mode, c->resolver_mode);

@@ -120,6 +120,9 @@ struct bh_config {
     uint32_t bounce_keep_s;      /* how long old bounce MAC keys are honoured */
     bh_str dmarc_policy;         /* p= of the records that we publish in delegated zones; default "none" */
     uint32_t zone_ttl_s;
+    bool dnssec_platform;   /* the platform's own zones are signed */
+    uint32_t dnssec_hold_s; /* until a change is known to every secondary and cache */
+    uint32_t dnssec_roll_s; /* age at which keys of zones are rolled; 0 = by hand only */
 
     uint32_t grace_s;        /* how long mail is held for a domain of which nothing aligns any more */
     uint32_t loss_s;         /* how long a loss must be seen before it is believed */

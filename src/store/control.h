@@ -6,6 +6,8 @@
 #ifndef BH_STORE_CONTROL_H
 #define BH_STORE_CONTROL_H
 
+#include "domain/dnssec.h"
+#include "domain/domain.h"
 #include "domain/egress.h"
 #include "domain/zone.h"
 #include "event_type.h"
@@ -282,6 +284,49 @@ BH_MUST bh_err bh_event_out_insert(struct bh_store *store, const struct bh_event
 BH_MUST bh_err bh_event_out_list(struct bh_store *store, int64_t after, int64_t limit,
                                  void (*each)(void *ctx, const struct bh_event_out *event), void *ctx);
 BH_MUST bh_err bh_event_out_delete(struct bh_store *store, int64_t upto);
+
+/* ---- keys of zones (zone_key.c) ---- */
+
+/* All keys of a domain's zone; a domain without any is not an error: nothing is wanted, no key is there. `sealed` is in
+ * the arena. BH_E_INVALID: a damaged row. */
+BH_MUST bh_err bh_dnssec_read(struct bh_store *store, struct bh_arena *arena, int64_t domain, bool with_sealed,
+                              struct bh_dnssec *ret_dnssec);
+/* Turns it on or off; what was known of the parent is old then. */
+BH_MUST bh_err bh_dnssec_want(struct bh_store *store, int64_t domain, bool wanted, bh_time_ms next_at);
+BH_MUST bh_err bh_dnssec_set_roll(struct bh_store *store, int64_t domain, bool roll, bh_time_ms next_at);
+/* What the parent was seen to have: the members from asked_at on, and each key's ds. */
+BH_MUST bh_err bh_dnssec_set_seen(struct bh_store *store, int64_t domain, const struct bh_dnssec *dnssec);
+BH_MUST bh_err bh_dnssec_set_next(struct bh_store *store, int64_t domain, bh_time_ms next_at);
+/* Removes all keys and the rest. */
+BH_MUST bh_err bh_dnssec_forget(struct bh_store *store, int64_t domain);
+BH_MUST bh_err bh_dnssec_list_due(struct bh_store *store, bh_time_ms now, int64_t limit,
+                                  void (*each)(void *ctx, int64_t domain), void *ctx);
+/* When the next one is due; INT64_MAX: never. */
+BH_MUST bh_err bh_dnssec_next_due(struct bh_store *store, bh_time_ms *ret_at);
+BH_MUST bh_err bh_zone_key_insert(struct bh_store *store, int64_t domain, const struct bh_zone_key *key);
+BH_MUST bh_err bh_zone_key_set_state(struct bh_store *store, int64_t key, enum bh_zone_key_state state, bh_time_ms now);
+BH_MUST bh_err bh_zone_key_delete(struct bh_store *store, int64_t key);
+
+/* The signatures of one zone, kept so that a zone built again is not signed again. */
+struct bh_zone_signatures {
+    unsigned kind; /* what the zone is made from: controld's numbers */
+    int64_t domain;
+    bh_str name;
+    bh_str content; /* hash of what was signed, without its serial */
+    uint32_t serial;
+    bh_time_ms renew_at;
+    bh_str signatures; /* controld's format */
+};
+/* Empty content where there are none. */
+BH_MUST bh_err bh_zone_signatures_get(struct bh_store *store, struct bh_arena *arena, bh_str apex,
+                                      struct bh_zone_signatures *ret_signatures);
+BH_MUST bh_err bh_zone_signatures_put(struct bh_store *store, bh_str apex, const struct bh_zone_signatures *signatures);
+BH_MUST bh_err bh_zone_signatures_delete(struct bh_store *store, bh_str apex);
+/* Of all zones made from that domain; 0: those of the platform. */
+BH_MUST bh_err bh_zone_signatures_forget(struct bh_store *store, int64_t domain);
+BH_MUST bh_err bh_zone_signatures_list_due(struct bh_store *store, bh_time_ms now, int64_t limit,
+                                           void (*each)(void *ctx, unsigned kind, int64_t domain, bh_str name),
+                                           void *ctx);
 
 /* ---- settings (setting.c) ---- */
 

@@ -205,6 +205,36 @@ static const struct bh_schema_step steps[] = {
                                    " domain INTEGER NOT NULL," /* 0: the customer as a whole */
                                    " level INTEGER NOT NULL,"  /* enum bh_tls_level */
                                    " PRIMARY KEY(customer, domain)) STRICT, WITHOUT ROWID;"},
+    {"keys that sign zones", "CREATE TABLE zone_key("
+                             " id INTEGER PRIMARY KEY," /* random: sealing binds it before the row exists */
+                             " domain INTEGER NOT NULL REFERENCES domain(id),"
+                             " state INTEGER NOT NULL,"
+                             " ds INTEGER NOT NULL," /* enum bh_ds_seen */
+                             " public_key BLOB NOT NULL,"
+                             " sealed BLOB NOT NULL,"
+                             " created_at INTEGER NOT NULL,"
+                             " state_at INTEGER NOT NULL) STRICT;"
+                             "CREATE INDEX zone_key_domain ON zone_key(domain);"
+                             "CREATE TABLE dnssec("
+                             " domain INTEGER PRIMARY KEY REFERENCES domain(id),"
+                             " wanted INTEGER NOT NULL,"
+                             " roll INTEGER NOT NULL,"
+                             " asked_at INTEGER NOT NULL," /* the parent's servers, for DS; 0: never */
+                             " ds_count INTEGER NOT NULL,"
+                             " ds_ttl_s INTEGER NOT NULL,"
+                             " gone_at INTEGER NOT NULL,"
+                             " next_at INTEGER NOT NULL) STRICT;"
+                             "CREATE INDEX dnssec_next ON dnssec(next_at);"
+                             "CREATE TABLE zone_signature("
+                             " apex TEXT PRIMARY KEY,"
+                             " kind INTEGER NOT NULL,"
+                             " domain INTEGER NOT NULL,"
+                             " name TEXT NOT NULL,"
+                             " content BLOB NOT NULL,"
+                             " serial INTEGER NOT NULL,"
+                             " renew_at INTEGER NOT NULL,"
+                             " signatures BLOB NOT NULL) STRICT;"
+                             "CREATE INDEX zone_signature_renew ON zone_signature(renew_at);"},
 };
 
 const struct bh_schema bh_control_schema = {"control", 0x62684331, steps, sizeof(steps) / sizeof(steps[0])};

@@ -414,6 +414,8 @@ static bh_err new_check(struct bh_controld *core, int64_t domain, struct check *
     if (check->seen)
         err = bh_controld_view(core, check->arena, domain, false, &check->view);
     if (!err)
+        err = bh_zone_keys_view(core, check->arena, &check->view);
+    if (!err)
         err = bh_change_watch_load(core, check->arena, domain, &check->watch);
     if (err) {
         bh_arena_free(check->arena);

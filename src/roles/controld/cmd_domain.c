@@ -37,6 +37,8 @@ static void answer_with(struct bh_command *command, int64_t domain)
     struct bh_domain_view view;
     bh_err err = bh_controld_view(command->core, command->arena, domain, false, &view);
 
+    if (!err)
+        err = bh_zone_keys_view(command->core, command->arena, &view);
     if (err)
         bh_command_fail_err(command, err, "cannot read the domain");
     else

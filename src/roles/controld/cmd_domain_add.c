@@ -18,7 +18,7 @@ struct adding {
 
 static const char *const known_arguments[] = {"name",         "customer",   "approach",  "bounces",
                                               "bounce-label", "link-label", "img-label", "selector-prefix",
-                                              "dmarc-policy", NULL};
+                                              "dmarc-policy", "dnssec",     NULL};
 
 /* ---- arguments ---- */
 
@@ -57,6 +57,11 @@ static bool take_approach(struct adding *adding)
         return false;
     }
     adding->domain.approach = adding->approach->id;
+    if (json_is_true(json_object_get(adding->command->args, "dnssec")) && !adding->approach->zone) {
+        bh_command_fail(adding->command, "invalid", "Use it with --approach delegation",
+                        "only a delegated domain has a zone of ours to sign");
+        return false;
+    }
     return true;
 }
 
@@ -162,6 +167,11 @@ static bh_err store_all(struct adding *adding)
     return bh_store_commit_wait(store);
 }
 
+static bool wants_dnssec(const struct bh_command *command)
+{
+    return json_is_true(json_object_get(command->args, "dnssec"));
+}
+
 static void finish(struct adding *adding)
 {
     struct bh_command *command = adding->command;
@@ -177,6 +187,8 @@ static void finish(struct adding *adding)
         return;
     }
     bh_publish_domain(core, &view.domain);
+    if (wants_dnssec(command) && bh_zone_keys_want(core, adding->domain.id, true))
+        core->out->log(core->out_ctx, BH_LOG_ERROR, "the new zone is not signed yet", view.domain.name);
     bh_controld_changed(core);
     json = bh_json_domain(&view.domain);
     (void)json_object_set_new(json, "records", bh_json_records(core, command->arena, &view, NULL));

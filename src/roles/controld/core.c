@@ -2,6 +2,7 @@
 #include "core.h"
 #include "change.h"
 #include "notice.h"
+#include "sign.h"
 
 enum { PLATFORM_ARENA_BYTES = 1 << 20, HOUR_MS = 3600 * 1000 };
 
@@ -183,6 +184,8 @@ bh_err bh_controld_start(struct bh_controld *core)
     set_default(&core->check_policy.unanimous_loss_ms, HOUR_MS / 12);
     set_default(&core->tombstone_ms, 30 * 24 * (int64_t)HOUR_MS);
     core->events_waiting = true; /* of a former process */
+    bh_list_init(&core->signing);
+    bh_list_init(&core->unsigned_zones);
     if (!arena)
         return BH_E_NOMEM;
     err = read_providers(core);
@@ -201,6 +204,7 @@ void bh_controld_stop(struct bh_controld *core)
     bh_check_free(core);
     bh_egress_free(core);
     bh_publish_free(core);
+    bh_sign_free(core);
     bh_serials_free(core);
     bh_arena_free(core->provider_arena);
 }

@@ -11,6 +11,7 @@
 #include "base/map.h"
 #include "base/random.h"
 #include "domain/check.h"
+#include "domain/dnssec.h"
 #include "domain/provider.h"
 #include "domain/zones.h"
 #include "roles/messages.h"
@@ -38,6 +39,8 @@ typedef void bh_key_done(void *ctx, bh_err err, const struct bh_msg_key_reply *r
 typedef void bh_dns_asked(void *ctx, bh_err err, const struct bh_msg_dns_ask_reply *reply);
 /* One dnsd's counters: `last` with the last of them, when `stats` may be NULL (none answered, or this one did not). */
 typedef void bh_dns_counted(void *ctx, const struct bh_msg_dns_stats_reply *stats, bool last);
+/* `reply` may be NULL with an error. */
+typedef void bh_zone_signed(void *ctx, bh_err err, const struct bh_msg_zone_signatures *reply);
 typedef void bh_json_done(void *ctx, bh_err err, bh_str json);
 typedef void bh_told(void *ctx, bh_err err);
 typedef void bh_submit_done(void *ctx, bh_err err, const struct bh_msg_submit_reply *reply);
@@ -53,6 +56,8 @@ struct bh_controld_out {
     bh_err (*submit)(void *ctx, const struct bh_msg_submit *submit, int fd, bh_submit_done *done, void *done_ctx);
     void (*zone)(void *ctx, const struct bh_zone *zone); /* to every dnsd */
     void (*zone_remove)(void *ctx, bh_str name);         /* to every dnsd */
+    bh_err (*sign_zone)(void *ctx, const struct bh_msg_zone_sign *message, bh_zone_signed *done, void *done_ctx);
+    void (*zone_keys_wake)(void *ctx, int64_t in_ms); /* call bh_zone_keys_tick then, if no earlier order stands */
     void (*zones_commit)(void *ctx, uint64_t version, bool whole, uint32_t serial);
     void (*version)(void *ctx, uint64_t version); /* to all who cache look-ups */
     void (*wake)(void *ctx, int64_t in_ms);       /* call bh_controld_wake then, replaces an earlier order */
@@ -95,6 +100,14 @@ struct bh_controld {
     bool notice_on_its_way; /* these three: notice.c */
     bool notices_flushing;
     bool notices_wait; /* queued could not be had: until the next wake */
+
+    struct bh_dnssec_times dnssec; /* from the configuration */
+    bool has_grant_key;            /* keyd has given it */
+    uint8_t grant_key[32];         /* of our duties */
+    struct bh_list signing;        /* zones whose signatures are under way (sign.c) */
+    size_t signing_count;
+    struct bh_list unsigned_zones; /* wait for keyd */
+    uint64_t signatures_made;
 
     int64_t egress_keep_ms;   /* from the last use of an address to its withdrawal from SPF; 0 = 5 days */
     struct bh_egress *egress; /* egress.c */
@@ -150,11 +163,18 @@ void bh_controld_need_keys(struct bh_controld *core);
 void bh_publish_domain(struct bh_controld *core, const struct bh_domain *domain); /* its zones are old */
 void bh_publish_platform(struct bh_controld *core);
 void bh_publish_everything(struct bh_controld *core);
+void bh_publish_every(struct bh_controld *core); /* the platform's zones: all but the delegated ones */
 void bh_publish_removed(struct bh_controld *core, bh_str zone);
+struct bh_zone_source;
+void bh_publish_mark(struct bh_controld *core, const struct bh_zone_source *source); /* again */
 /* Builds and pushes what is old. */
 void bh_publish_settle(struct bh_controld *core);
-/* Everything, for a dnsd that has just come up: calls `zone` with each, in an arena that is reset after it. */
+/* Everything: calls `zone` with each, in an arena that is reset after it. A zone whose signatures are not there yet is
+ * left out. */
 BH_MUST bh_err bh_publish_all(struct bh_controld *core, void (*zone)(void *ctx, const struct bh_zone *zone), void *ctx);
+/* The same for a dnsd that has just come up: `keep` for one without signatures: what is served of it stays. */
+BH_MUST bh_err bh_publish_all_to(struct bh_controld *core, void (*zone)(void *ctx, const struct bh_zone *zone),
+                                 void (*keep)(void *ctx, bh_str apex), void *ctx);
 void bh_publish_free(struct bh_controld *core);
 
 /* serials.c. The zone has been built with core->serial; where its content is what it was, it gets its old serial back.
@@ -162,8 +182,26 @@ void bh_publish_free(struct bh_controld *core);
 BH_MUST bh_err bh_serial_settle(struct bh_controld *core, struct bh_zone *zone);
 /* The serial under which it was last published, for showing it. BH_E_NOMEM. */
 BH_MUST bh_err bh_serial_show(const struct bh_controld *core, struct bh_zone *zone);
+/* One that is kept elsewhere, with the zone's signatures. BH_E_NOMEM. */
+BH_MUST bh_err bh_serial_set(struct bh_controld *core, struct bh_zone *zone, uint32_t serial);
+/* True when the zone was published by this process. */
+bool bh_serial_known(const struct bh_controld *core, bh_str apex);
 void bh_serial_forget(struct bh_controld *core, bh_str apex);
 void bh_serials_free(struct bh_controld *core);
+
+/* zone_keys.c: keys that sign zones. */
+/* Does what is due, orders the next wake. */
+void bh_zone_keys_tick(struct bh_controld *core);
+/* Turns signing of the domain's zone on or off. The store's errors. */
+BH_MUST bh_err bh_zone_keys_want(struct bh_controld *core, int64_t domain, bool wanted);
+/* The same of the platform's own zones. */
+BH_MUST bh_err bh_zone_keys_platform(struct bh_controld *core, bool wanted);
+/* A new key. BH_E_EXISTS: a roll-over is under way; BH_E_NOT_FOUND: not signed. */
+BH_MUST bh_err bh_zone_keys_roll(struct bh_controld *core, int64_t domain);
+/* keyd is there, with our grant key. */
+void bh_zone_keys_keyd_up(struct bh_controld *core, bh_str grant_key);
+/* Fills in view->dnssec for a domain whose zone can be signed, in the arena. */
+BH_MUST bh_err bh_zone_keys_view(struct bh_controld *core, struct bh_arena *arena, struct bh_domain_view *view);
 
 /* checker.c: verification. */
 /* The answers of several servers (a list of dns_server_view) as one: what any of them found counts as found. Appends to

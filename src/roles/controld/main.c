@@ -14,7 +14,9 @@ enum {
     QUEUE_TIMEOUT_MS = 30 * 1000,
     INLINE_BODY_MAX = 64 * 1024,
     ZONE_PART_BYTES = 256 * 1024,
-    LOOKUP_ARENA_BYTES = 4 << 20
+    LOOKUP_ARENA_BYTES = 4 << 20,
+    SIGN_TIMEOUT_MS = 60 * 1000,
+    DNSDS_MAX = 64
 };
 
 struct controld {
@@ -25,6 +27,11 @@ struct controld {
     struct bh_control_socket *socket;
     int socket_fd; /* -1 once the socket object has it */
     struct bh_timer wake;
+    struct bh_timer zone_keys;
+    bh_time_ms zone_keys_at; /* when the timer is set for; 0: not */
+    struct {
+        uint64_t sent, served; /* commits since it came up */
+    } dnsds[DNSDS_MAX];
     struct bh_deferred settle;
     struct bh_arena *scratch; /* of one look-up */
 };
@@ -39,6 +46,7 @@ struct call {
         bh_json_done *json;
         bh_submit_done *submit;
         bh_told *told;
+        bh_zone_signed *signed_;
     } done;
     void *ctx;
 };
@@ -109,6 +117,33 @@ static bh_err ask_dns(void *ctx, const struct bh_msg_dns_ask *ask, bh_dns_asked 
         return steward ? BH_E_NOMEM : BH_E_CLOSED;
     call->done.dns = done;
     err = BH_PEER_CALL(steward, DNS_ASK, dns_ask, ask, DNS_TIMEOUT_MS, on_dns_reply, call, NULL);
+    if (err)
+        free(call);
+    return err;
+}
+
+static void on_signatures(void *ctx, bh_err err, struct bh_ipc_message *message)
+{
+    struct call call = *(struct call *)ctx;
+    struct bh_msg_zone_signatures reply = {0};
+
+    free(ctx);
+    if (!err)
+        err = bh_msg_zone_signatures_get(message->body, &reply);
+    call.done.signed_(call.ctx, err, err ? NULL : &reply);
+}
+
+static bh_err sign_zone(void *ctx, const struct bh_msg_zone_sign *message, bh_zone_signed *done, void *done_ctx)
+{
+    struct controld *controld = ctx;
+    struct bh_peer *keyd = bh_role_any_peer(controld->role, BH_ROLE_KEYD);
+    struct call *call = keyd ? new_call(controld, done_ctx) : NULL;
+    bh_err err;
+
+    if (!call)
+        return keyd ? BH_E_NOMEM : BH_E_CLOSED;
+    call->done.signed_ = done;
+    err = BH_PEER_CALL(keyd, ZONE_SIGN, zone_sign, message, SIGN_TIMEOUT_MS, on_signatures, call, NULL);
     if (err)
         free(call);
     return err;
@@ -385,6 +420,11 @@ static void put_zone_to(void *ctx, const struct bh_zone *zone)
     put_zone(ctx, zone);
 }
 
+static void keep_zone_at(void *ctx, bh_str name)
+{
+    (void)!BH_PEER_SEND((struct bh_peer *)ctx, ZONE_KEEP, 0, zone_remove, &(struct bh_msg_zone_remove){name});
+}
+
 static void push_zone(void *ctx, const struct bh_zone *zone)
 {
     struct controld *controld = ctx;
@@ -406,7 +446,10 @@ static void remove_zone(void *ctx, bh_str name)
 static bh_err commit_zones(struct bh_peer *peer, uint64_t version, bool whole, uint32_t serial)
 {
     struct bh_msg_zones_commit message = {version, whole, serial};
+    struct controld *controld = peer->role->state;
 
+    if (peer->instance < DNSDS_MAX)
+        controld->dnsds[peer->instance].sent++;
     return BH_PEER_SEND(peer, ZONES_COMMIT, 0, zones_commit, &message);
 }
 
@@ -467,6 +510,26 @@ static void on_settle(void *ctx)
     bh_controld_settle(&((struct controld *)ctx)->core);
 }
 
+/* The earliest order stands. */
+static void order_zone_keys_wake(void *ctx, int64_t in_ms)
+{
+    struct controld *controld = ctx;
+    bh_time_ms at = bh_loop_monotonic(controld->role->loop) + in_ms;
+
+    if (controld->zone_keys_at && controld->zone_keys_at <= at)
+        return;
+    controld->zone_keys_at = at;
+    bh_timer_set(&controld->zone_keys, in_ms);
+}
+
+static void on_zone_keys_wake(void *ctx)
+{
+    struct controld *controld = ctx;
+
+    controld->zone_keys_at = 0;
+    bh_zone_keys_tick(&controld->core);
+}
+
 static void write_log(void *ctx, enum bh_log_level level, const char *text, bh_str subject)
 {
     bh_log_line(&((struct controld *)ctx)->role->log, level, text, BH_KV("about", subject));
@@ -480,6 +543,8 @@ static const struct bh_controld_out orders = {.make_key = make_key,
                                               .zone = push_zone,
                                               .zone_remove = remove_zone,
                                               .zones_commit = commit_all,
+                                              .sign_zone = sign_zone,
+                                              .zone_keys_wake = order_zone_keys_wake,
                                               .version = push_version,
                                               .wake = order_wake,
                                               .settle = order_settle,
@@ -541,6 +606,32 @@ static bh_err from_smtpd(struct controld *controld, struct bh_peer *peer, struct
     }
 }
 
+static bh_err on_grant_key(struct controld *controld, bh_str body)
+{
+    struct bh_msg_grant_key message;
+    bh_err err = bh_msg_grant_key_get(body, &message);
+
+    if (!err)
+        bh_zone_keys_keyd_up(&controld->core, message.key);
+    return err;
+}
+
+/* Secondaries are told of a change when every dnsd serves it: they may ask any of them. */
+static void on_zones_served(struct controld *controld, const struct bh_peer *peer)
+{
+    struct bh_msg_zones_commit now = {controld->core.version, 0, controld->core.serial};
+
+    if (peer->instance < DNSDS_MAX)
+        controld->dnsds[peer->instance].served++;
+    for (struct bh_peer *p = controld->role->peers; p; p = p->next_peer)
+        if (p->kind == BH_ROLE_DNSD && p->up && p->instance < DNSDS_MAX &&
+            controld->dnsds[p->instance].served < controld->dnsds[p->instance].sent)
+            return;
+    for (struct bh_peer *p = controld->role->peers; p; p = p->next_peer)
+        if (p->kind == BH_ROLE_DNSD && p->up)
+            (void)!BH_PEER_SEND(p, NOTIFY_NOW, 0, zones_commit, &now);
+}
+
 static bh_err on_peer_message(struct bh_role *role, struct bh_peer *peer, struct bh_ipc_message *message)
 {
     struct controld *controld = role->state;
@@ -549,10 +640,14 @@ static bh_err on_peer_message(struct bh_role *role, struct bh_peer *peer, struct
         return from_smtpd(controld, peer, message);
     if (peer->kind == BH_ROLE_QUEUED && message->type == BH_MSG_IDENTITY)
         return on_identity(controld, peer, message);
-    if (peer->kind == BH_ROLE_KEYD && (message->type == BH_MSG_GRANT_KEY || message->type == BH_MSG_SUBKEYS))
+    if (peer->kind == BH_ROLE_KEYD && message->type == BH_MSG_GRANT_KEY)
+        return on_grant_key(controld, message->body);
+    if (peer->kind == BH_ROLE_KEYD && message->type == BH_MSG_SUBKEYS)
         return BH_OK; /* for duties that are not ours yet */
-    if (peer->kind == BH_ROLE_DNSD && message->type == BH_MSG_ZONES_SERVED)
+    if (peer->kind == BH_ROLE_DNSD && message->type == BH_MSG_ZONES_SERVED) {
+        on_zones_served(controld, peer);
         return BH_OK;
+    }
     return BH_E_DENIED;
 }
 
@@ -588,6 +683,8 @@ static bh_err read_platform(struct controld *controld)
                                                    .serial = controld->core.serial};
     controld->core.message_size_max = config->message_size_max;
     controld->core.egress_keep_ms = (int64_t)config->egress_keep_s * 1000;
+    controld->core.dnssec =
+        (struct bh_dnssec_times){(int64_t)config->dnssec_hold_s * 1000, (int64_t)config->dnssec_roll_s * 1000};
     controld->core.contacts = config->contacts;
     controld->core.contact_count = config->contact_count;
     controld->core.check_policy = (struct bh_check_policy){.grace_ms = (int64_t)config->grace_s * 1000,
@@ -668,6 +765,8 @@ static bh_err start(struct bh_role *role)
     bh_deferred_init(&controld->settle, on_settle, controld);
     err = controld->scratch ? bh_timer_init(role->loop, &controld->wake, on_wake, controld) : BH_E_NOMEM;
     if (!err)
+        err = bh_timer_init(role->loop, &controld->zone_keys, on_zone_keys_wake, controld);
+    if (!err)
         err = bh_psl_new(NULL, &controld->psl);
     if (!err)
         err = read_platform(controld);
@@ -677,6 +776,8 @@ static bh_err start(struct bh_role *role)
         return err;
     controld->core.suffixes = bh_psl_base(controld->psl);
     err = bh_controld_start(&controld->core);
+    if (!err)
+        err = bh_zone_keys_platform(&controld->core, role->config->dnssec_platform);
     return err ? err : open_socket(controld);
 }
 
@@ -695,7 +796,9 @@ static void peer_up(struct bh_role *role, struct bh_peer *peer)
         (void)!tell_version(peer, controld->core.version);
     if (peer->kind != BH_ROLE_DNSD)
         return;
-    if (bh_publish_all(&controld->core, put_zone_to, peer))
+    if (peer->instance < DNSDS_MAX)
+        controld->dnsds[peer->instance].sent = controld->dnsds[peer->instance].served = 0;
+    if (bh_publish_all_to(&controld->core, put_zone_to, keep_zone_at, peer))
         bh_logf(&role->log, BH_LOG_ERROR, "not every zone could be built");
     (void)!commit_zones(peer, controld->core.version, true, controld->core.serial);
 }
@@ -712,6 +815,8 @@ static void reload(struct bh_role *role)
         if (peer->kind == BH_ROLE_DNSD && peer->up)
             peer_up(role, peer);
     bh_timer_set(&controld->wake, 500);
+    if (bh_zone_keys_platform(&controld->core, role->config->dnssec_platform))
+        bh_logf(&role->log, BH_LOG_ERROR, "cannot turn signing of the platform's zones on or off");
     bh_controld_changed(&controld->core);
 }
 
@@ -723,6 +828,7 @@ static void stop(struct bh_role *role)
     bh_controld_stop(&controld->core);
     bh_store_close(controld->core.store);
     bh_timer_free(&controld->wake);
+    bh_timer_free(&controld->zone_keys);
     bh_psl_free(controld->psl);
     bh_arena_free(controld->scratch);
     free(controld->ns);

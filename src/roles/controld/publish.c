@@ -4,10 +4,12 @@
  * commit makes dnsd serve them together. Shard zones are gathered by shard, so a change costs one shard, not the
  * platform. */
 #include "core.h"
+#include "sign.h"
 #include <stdlib.h>
 
 enum { ZONE_ARENA_BYTES = 256 << 20, CHILDREN_MAX = 8192 };
 
+/* The numbers stand in control.db, beside signatures. */
 enum dirty_kind { DIRTY_PLATFORM, DIRTY_RUA, DIRTY_SHARD, DIRTY_DELEGATED, DIRTY_REMOVED };
 
 struct dirty {
@@ -48,11 +50,28 @@ void bh_publish_platform(struct bh_controld *core)
     mark(core, DIRTY_PLATFORM, 0, (bh_str){"", 0});
 }
 
+void bh_publish_mark(struct bh_controld *core, const struct bh_zone_source *source)
+{
+    mark(core, (enum dirty_kind)source->kind, source->domain, source->name);
+}
+
+/* The platform zone delegates the zones of every shard in use, also of one that holds no CNAME's target yet: they have
+ * to be there. */
+static bool shard_is_served(const struct bh_controld *core, bh_str shard)
+{
+    struct bh_arena *arena = bh_arena_new(4096);
+    bh_str apex = arena ? bh_shard_zone_name(arena, &core->platform, shard, bh_shard_kind(0)) : (bh_str){NULL, 0};
+    bool served = apex.p && bh_serial_known(core, apex);
+
+    bh_arena_free(arena);
+    return served;
+}
+
 void bh_publish_domain(struct bh_controld *core, const struct bh_domain *domain)
 {
     bh_publish_platform(core);
     mark(core, DIRTY_RUA, 0, (bh_str){"", 0});
-    if (bh_domain_has_targets(domain))
+    if (bh_domain_has_targets(domain) || !shard_is_served(core, bh_str_c(domain->token.shard)))
         mark(core, DIRTY_SHARD, 0, bh_str_c(domain->token.shard));
     if (bh_domain_has_zone(domain))
         mark(core, DIRTY_DELEGATED, domain->id, (bh_str){"", 0});
@@ -62,6 +81,19 @@ void bh_publish_everything(struct bh_controld *core)
 {
     core->all_dirty = true;
     core->out->settle(core->out_ctx);
+}
+
+static void mark_shard(void *ctx, bh_str shard)
+{
+    mark(ctx, DIRTY_SHARD, 0, shard);
+}
+
+void bh_publish_every(struct bh_controld *core)
+{
+    bh_publish_platform(core);
+    mark(core, DIRTY_RUA, 0, (bh_str){"", 0});
+    if (bh_shard_list(core->store, mark_shard, core))
+        core->out->log(core->out_ctx, BH_LOG_ERROR, "cannot list the shards", bh_str_c(bh_store_error(core->store)));
 }
 
 void bh_publish_removed(struct bh_controld *core, bh_str zone)
@@ -75,16 +107,52 @@ struct build {
     struct bh_controld *core;
     struct bh_arena *arena;
     void (*zone)(void *ctx, const struct bh_zone *zone);
+    void (*keep)(void *ctx, bh_str apex); /* NULL: what is served stays by itself */
     void *ctx;
     bh_err err;
+    struct bh_zone_source source;     /* of what is built */
+    struct bh_zone_owner platform;    /* keys of all zones but the delegated ones */
+    struct bh_dnssec platform_dnssec; /* in platform_arena */
+    struct bh_arena *platform_arena;
 };
 
-static void finish(struct build *build, bh_err err, struct bh_zone *zone)
+static bh_err make_build(struct bh_controld *core, struct build *build)
+{
+    struct bh_domain own;
+    bh_err err;
+
+    *build =
+        (struct build){.core = core, .arena = bh_arena_new(ZONE_ARENA_BYTES), .platform_arena = bh_arena_new(1 << 16)};
+    if (!build->arena || !build->platform_arena)
+        return BH_E_NOMEM;
+    err = bh_domain_by_name(core->store, build->platform_arena, core->platform.domain, 0, &own);
+    if (!err)
+        err = bh_dnssec_read(core->store, build->platform_arena, own.id, true, &build->platform_dnssec);
+    if (!err)
+        build->platform = (struct bh_zone_owner){own.id, (uint32_t)own.customer_id, own.name, &build->platform_dnssec};
+    return err;
+}
+
+static void free_build(struct build *build)
+{
+    bh_arena_free(build->arena);
+    bh_arena_free(build->platform_arena);
+}
+
+static void finish(struct build *build, bh_err err, struct bh_zone *zone, const struct bh_zone_owner *owner)
 {
     if (!err)
         err = bh_zone_err(zone);
     if (!err)
         err = bh_serial_settle(build->core, zone);
+    if (!err && owner->dnssec && owner->dnssec->key_count)
+        err = bh_sign_zone(build->core, zone, &build->source, owner);
+    if (err == BH_E_AGAIN) {
+        if (build->keep)
+            build->keep(build->ctx, zone->apex);
+        bh_arena_reset(build->arena);
+        return;
+    }
     if (!err)
         build->zone(build->ctx, zone);
     else
@@ -109,6 +177,13 @@ static void add_shard_children(void *ctx, bh_str shard)
         names->names[names->count++] = bh_shard_zone_name(names->arena, names->platform, shard, bh_shard_kind(i));
 }
 
+/* Our own children have the platform's keys. */
+static void add_child_ds(struct bh_zone *zone, bh_str child, const struct bh_dnssec *dnssec)
+{
+    for (size_t i = 0; bh_dnssec_is_ready(dnssec) && i < dnssec->key_count; i++)
+        bh_zone_add(zone, child, 3600, BH_DNS_DS, bh_zone_key_ds_text(zone->arena, &dnssec->keys[i], child));
+}
+
 static void build_platform(struct build *build)
 {
     struct bh_controld *core = build->core;
@@ -128,7 +203,9 @@ static void build_platform(struct build *build)
             bh_zone_name(&(struct bh_zone){.arena = build->arena}, BH_STR("rua"), core->platform.domain);
         err = bh_build_platform_zone(build->arena, &core->platform, &view, names.names, names.count, &zone);
     }
-    finish(build, err, &zone);
+    for (size_t i = 0; !err && i < names.count; i++)
+        add_child_ds(&zone, names.names[i], &build->platform_dnssec);
+    finish(build, err, &zone, &build->platform);
 }
 
 struct adding {
@@ -154,7 +231,7 @@ static void build_rua(struct build *build)
 
     if (!err)
         err = bh_domain_list(core->store, 0, (bh_str){"", 0}, INT64_MAX, add_to_rua, &adding);
-    finish(build, err, &zone);
+    finish(build, err, &zone, &build->platform);
 }
 
 /* The ids first: the keys of each are read with a query of their own, not while the list is being read. */
@@ -228,7 +305,7 @@ static void build_shard_zone(struct build *build, bh_str shard, const char *kind
     }
     if (!err)
         err = add_tombstones(build, shard, kind, &zone);
-    finish(build, err, &zone);
+    finish(build, err, &zone, &build->platform);
 }
 
 static void build_shard(struct build *build, bh_str shard)
@@ -242,6 +319,8 @@ static void build_tombstone(struct build *build, int64_t domain)
 {
     struct bh_controld *core = build->core;
     struct bh_domain_view view;
+    struct bh_dnssec dnssec;
+    struct bh_zone_owner owner = {0};
     struct bh_zone zone;
     int64_t holder = 0;
     bool holds_zone = false;
@@ -254,7 +333,11 @@ static void build_tombstone(struct build *build, int64_t domain)
         return;
     if (!err)
         err = bh_build_tombstone_zone(build->arena, &core->platform, &view, &zone);
-    finish(build, err, &zone);
+    if (!err) /* a DS at the parent may still point here */
+        err = bh_dnssec_read(core->store, build->arena, domain, true, &dnssec);
+    if (!err)
+        owner = (struct bh_zone_owner){domain, (uint32_t)view.domain.customer_id, view.domain.name, &dnssec};
+    finish(build, err, &zone, &owner);
 }
 
 /* Only the zone of who holds the name: see checker.c. */
@@ -263,6 +346,8 @@ static void build_delegated(struct build *build, int64_t domain)
     struct bh_controld *core = build->core;
     struct bh_platform platform;
     struct bh_domain_view view;
+    struct bh_dnssec dnssec;
+    struct bh_zone_owner owner = {0};
     struct bh_zone zone;
     int64_t holder = 0;
     bh_err err = bh_controld_view(core, build->arena, domain, false, &view);
@@ -276,19 +361,22 @@ static void build_delegated(struct build *build, int64_t domain)
     if (!err && holder != domain)
         return;
     if (!err)
+        err = bh_dnssec_read(core->store, build->arena, domain, true, &dnssec);
+    if (!err)
         err = bh_egress_platform(core, build->arena, domain, view.domain.customer_id, &platform);
     if (!err)
         err = bh_build_delegated_zone(build->arena, &platform, &view, &zone);
     if (!err)
         err = bh_zone_record_list(core->store, domain, &zone);
-    finish(build, err, &zone);
+    if (!err)
+        owner = (struct bh_zone_owner){domain, (uint32_t)view.domain.customer_id, view.domain.name, &dnssec};
+    finish(build, err, &zone, &owner);
 }
 
-static void build_one(struct build *build, const struct dirty *dirty)
+static void build_as(struct build *build, enum dirty_kind kind, int64_t domain, bh_str name)
 {
-    bh_str name = bh_str_of(dirty->name, dirty->n);
-
-    switch (dirty->kind) {
+    build->source = (struct bh_zone_source){kind, domain, name};
+    switch (kind) {
     case DIRTY_PLATFORM:
         build_platform(build);
         break;
@@ -299,12 +387,13 @@ static void build_one(struct build *build, const struct dirty *dirty)
         build_shard(build, name);
         break;
     case DIRTY_DELEGATED:
-        build_delegated(build, dirty->domain);
+        build_delegated(build, domain);
         break;
     case DIRTY_REMOVED:
     default:
         build->core->out->zone_remove(build->core->out_ctx, name);
         bh_serial_forget(build->core, name);
+        (void)!bh_zone_signatures_delete(build->core->store, name);
         break;
     }
 }
@@ -351,13 +440,14 @@ static void build_all_delegated(struct build *build)
         bh_arena_reset(build->arena);
         err = bh_domain_by_id(build->core->store, build->arena, ids.ids[i], &domain);
         if (!err && bh_domain_has_zone(&domain))
-            build_delegated(build, ids.ids[i]);
+            build_as(build, DIRTY_DELEGATED, ids.ids[i], (bh_str){"", 0});
     }
     ids.count = 0;
     if (!err)
         err = bh_domain_list_tombstones(build->core->store, (bh_str){NULL, 0}, add_id, &ids);
     for (size_t i = 0; !err && i < ids.count; i++) {
         bh_arena_reset(build->arena);
+        build->source = (struct bh_zone_source){DIRTY_DELEGATED, ids.ids[i], {"", 0}};
         build_tombstone(build, ids.ids[i]);
     }
     if (err && !build->err)
@@ -373,49 +463,72 @@ static void build_everything(struct build *build)
         build->err = BH_E_NOMEM;
         return;
     }
-    build_platform(build);
-    build_rua(build);
+    build_as(build, DIRTY_PLATFORM, 0, (bh_str){"", 0});
+    build_as(build, DIRTY_RUA, 0, (bh_str){"", 0});
     build->err = build->err ? build->err : bh_shard_list(build->core->store, copy_shard, copy);
     for (size_t i = 0; i < copy->count; i++)
-        build_shard(build, bh_str_of(copy->shards[i], BH_SHARD_CHARS));
+        build_as(build, DIRTY_SHARD, 0, bh_str_of(copy->shards[i], BH_SHARD_CHARS));
     build_all_delegated(build);
     free(copy);
 }
 
+static void build_dirty(struct build *build)
+{
+    struct bh_controld *core = build->core;
+
+    for (struct bh_list *node; (node = bh_list_pop(&core->dirty));) {
+        struct dirty *dirty = DIRTY_OF(node);
+
+        if (!core->all_dirty || dirty->kind == DIRTY_REMOVED)
+            build_as(build, dirty->kind, dirty->domain, bh_str_of(dirty->name, dirty->n));
+        free(dirty);
+    }
+    if (core->all_dirty)
+        build_everything(build);
+    core->all_dirty = false;
+}
+
 void bh_publish_settle(struct bh_controld *core)
 {
-    struct build build = {core, NULL, core->out->zone, core->out_ctx, BH_OK};
+    struct build build;
 
     if (bh_list_empty(&core->dirty) && !core->all_dirty)
         return;
-    build.arena = bh_arena_new(ZONE_ARENA_BYTES);
-    if (!build.arena) {
-        core->out->log(core->out_ctx, BH_LOG_ERROR, "no memory to build zones", (bh_str){"", 0});
+    if (make_build(core, &build)) {
+        core->out->log(core->out_ctx, BH_LOG_ERROR, "cannot build zones", bh_str_c(bh_store_error(core->store)));
+        free_build(&build);
         return;
     }
+    build.zone = core->out->zone;
+    build.ctx = core->out_ctx;
     next_serial(core);
-    for (struct bh_list *node; (node = bh_list_pop(&core->dirty));) {
-        if (!core->all_dirty || DIRTY_OF(node)->kind == DIRTY_REMOVED)
-            build_one(&build, DIRTY_OF(node));
-        free(DIRTY_OF(node));
-    }
-    if (core->all_dirty)
-        build_everything(&build);
-    core->all_dirty = false;
-    bh_arena_free(build.arena);
+    build_dirty(&build);
+    free_build(&build);
     core->out->zones_commit(core->out_ctx, core->version, false, core->serial);
+}
+
+bh_err bh_publish_all_to(struct bh_controld *core, void (*zone)(void *ctx, const struct bh_zone *zone),
+                         void (*keep)(void *ctx, bh_str apex), void *ctx)
+{
+    struct build build;
+    bh_err err = make_build(core, &build);
+
+    if (err) {
+        free_build(&build);
+        return err;
+    }
+    build.zone = zone;
+    build.keep = keep;
+    build.ctx = ctx;
+    next_serial(core);
+    build_everything(&build);
+    free_build(&build);
+    return build.err;
 }
 
 bh_err bh_publish_all(struct bh_controld *core, void (*zone)(void *ctx, const struct bh_zone *zone), void *ctx)
 {
-    struct build build = {core, bh_arena_new(ZONE_ARENA_BYTES), zone, ctx, BH_OK};
-
-    if (!build.arena)
-        return BH_E_NOMEM;
-    next_serial(core);
-    build_everything(&build);
-    bh_arena_free(build.arena);
-    return build.err;
+    return bh_publish_all_to(core, zone, NULL, ctx);
 }
 
 void bh_publish_free(struct bh_controld *core)

@@ -101,6 +101,20 @@ bh_err bh_serial_settle(struct bh_controld *core, struct bh_zone *zone)
     return known->serial == core->serial ? BH_OK : set_serial(zone, known->serial);
 }
 
+bh_err bh_serial_set(struct bh_controld *core, struct bh_zone *zone, uint32_t serial)
+{
+    struct known *known = find(core, zone->apex);
+
+    if (known)
+        known->serial = serial;
+    return set_serial(zone, serial);
+}
+
+bool bh_serial_known(const struct bh_controld *core, bh_str apex)
+{
+    return find(core, apex) != NULL;
+}
+
 bh_err bh_serial_show(const struct bh_controld *core, struct bh_zone *zone)
 {
     const struct known *known = find(core, zone->apex);

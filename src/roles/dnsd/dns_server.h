@@ -78,6 +78,9 @@ void bh_dns_server_forget_secondaries(struct bh_dns_server *server);
  * when it is under way already. BH_E_NOMEM, BH_E_LIMIT. */
 BH_MUST bh_err bh_dns_server_notify(struct bh_dns_server *server, bh_str apex);
 
+/* What waits for its first NOTIFY need not wait longer: the other servers on the port have the zones, too. */
+void bh_dns_server_notify_now(struct bh_dns_server *server);
+
 /* Secrets of cookies, the newest first; all servers of a name need the same. A server makes up one of its own at start.
  * Who shows a valid cookie is not rate-limited. */
 void bh_dns_server_cookies(struct bh_dns_server *server, const struct bh_dns_cookie_secrets *secrets);

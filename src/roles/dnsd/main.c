@@ -8,8 +8,10 @@
 #include <unistd.h>
 
 enum {
-    RATE_PER_S = 1000,    /* equal responses to one network over UDP */
-    NOTIFY_DELAY_MS = 500 /* where several dnsd share the port: a secondary may ask any of them for the new serial */
+    RATE_PER_S = 1000, /* equal responses to one network over UDP */
+    /* Where several dnsd share the port a secondary may ask any of them: controld says NOTIFY_NOW when all serve the
+     * change, and this is for when one of them does not answer. */
+    NOTIFY_DELAY_MS = 3000
 };
 
 /* Files come before `start`, so whichever is first makes the state. */
@@ -137,6 +139,15 @@ static bh_err handle_remove(struct bh_role *role, bh_str body)
     return err ? err : bh_zones_in_remove(&dnsd->follower, message.name);
 }
 
+static bh_err handle_keep(struct bh_role *role, bh_str body)
+{
+    struct bh_dnsd *dnsd = role->state;
+    struct bh_msg_zone_remove message;
+    bh_err err = bh_msg_zone_remove_get(body, &message);
+
+    return err ? err : bh_zones_in_keep(&dnsd->follower, message.name);
+}
+
 static bh_err handle_commit(struct bh_role *role, struct bh_peer *peer, const struct bh_ipc_message *message)
 {
     struct bh_dnsd *dnsd = role->state;
@@ -194,6 +205,11 @@ static bh_err handle_message(struct bh_role *role, struct bh_peer *peer, struct 
         return handle_remove(role, message->body);
     case BH_MSG_ZONES_COMMIT:
         return handle_commit(role, peer, message);
+    case BH_MSG_ZONE_KEEP:
+        return handle_keep(role, message->body);
+    case BH_MSG_NOTIFY_NOW:
+        bh_dns_server_notify_now(((struct bh_dnsd *)role->state)->server);
+        return BH_OK;
     case BH_MSG_DNS_STATS:
         return bh_tell_stats(role->state, peer, message);
     default:

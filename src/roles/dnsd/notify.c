@@ -126,6 +126,21 @@ bh_err bh_dns_server_notify(struct bh_dns_server *server, bh_str apex)
     return err;
 }
 
+void bh_dns_server_notify_now(struct bh_dns_server *server)
+{
+    bh_time_ms now = bh_loop_monotonic(server->loop);
+
+    for (struct bh_map_node *node = bh_map_next(&server->notices, NULL); node;
+         node = bh_map_next(&server->notices, node)) {
+        struct notice *notice = BH_CONTAINER_OF(node, struct notice, node);
+
+        if (notice->tries == 0)
+            bh_heap_change(&server->notice_queue, &notice->queued, now);
+    }
+    if (bh_heap_first(&server->notice_queue))
+        bh_timer_set(&server->notify_timer, 0);
+}
+
 bh_err bh_dns_server_add_secondary(struct bh_dns_server *server, const struct sockaddr_storage *address)
 {
     if (server->secondary_count == BH_DNS_SECONDARIES_MAX)

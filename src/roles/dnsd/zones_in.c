@@ -78,6 +78,18 @@ bh_err bh_zones_in_put(struct bh_zones_in *in, struct bh_dns_follower *follower,
     return finish(follower, ret_error);
 }
 
+bh_err bh_zones_in_keep(struct bh_dns_follower *follower, bh_str name)
+{
+    struct bh_dns_name apex;
+    struct bh_dns_zone *zone;
+    bh_err err = read_name(name, &apex);
+
+    if (err)
+        return err;
+    zone = bh_dns_zones_get(follower->zones, bh_dns_name_view(&apex));
+    return zone ? bh_dns_follower_put(follower, bh_dns_zone_ref(zone)) : BH_OK;
+}
+
 bh_err bh_zones_in_remove(struct bh_dns_follower *follower, bh_str name)
 {
     struct bh_dns_name apex;

@@ -17,6 +17,8 @@ struct bh_zones_in {
  * concern it alone. BH_E_SYNTAX, BH_E_TRUNCATED: the message is malformed, or not the part that had to come. */
 BH_MUST bh_err bh_zones_in_put(struct bh_zones_in *in, struct bh_dns_follower *follower,
                                const struct bh_msg_zone *message, struct bh_dns_zone_error *ret_error);
+/* Stages what is served of the zone now, if anything is: in a whole set it stays. BH_E_SYNTAX, BH_E_NOMEM. */
+BH_MUST bh_err bh_zones_in_keep(struct bh_dns_follower *follower, bh_str name);
 /* Stages a removal. BH_E_SYNTAX. */
 BH_MUST bh_err bh_zones_in_remove(struct bh_dns_follower *follower, bh_str name);
 

@@ -387,6 +387,7 @@ static void read_numbers(struct reading *reading, cfg_t *cfg)
     cfg_t *limits = cfg_getsec(cfg, "limits");
     cfg_t *queue = cfg_getsec(cfg, "queue");
     cfg_t *processes = cfg_getsec(cfg, "processes");
+    cfg_t *dnssec = cfg_getsec(cfg, "dnssec");
 
     c->smtpd_count = get_number(reading, processes, "smtpd", 1, 64);
     c->sender_count = get_number(reading, processes, "sender", 1, 64);
@@ -409,6 +410,9 @@ static void read_numbers(struct reading *reading, cfg_t *cfg)
     c->bounce_keep_s = get_duration(reading, queue, "bounce-keep", 86400);
     c->query_log_sample = get_number(reading, cfg, "query-log-sample", 0, INT32_MAX);
     c->zone_ttl_s = get_duration(reading, cfg, "zone-ttl", 1);
+    c->dnssec_platform = cfg_getbool(dnssec, "platform");
+    c->dnssec_hold_s = get_duration(reading, dnssec, "hold", 1);
+    c->dnssec_roll_s = get_duration(reading, dnssec, "roll-after", 0);
     c->dns_port_override = (uint16_t)get_number(reading, cfg, "dns-port-override", 0, 65535);
     c->smtp_port = (uint16_t)get_number(reading, cfg, "smtp-port", 1, 65535);
     c->uid_base = get_number(reading, cfg, "uid-base", 0, UINT32_MAX - 100);
@@ -559,6 +563,8 @@ static cfg_t *make_schema(void)
                          CFG_STR("bounce-keep", "21d", CFGF_NONE), CFG_END()};
     cfg_opt_t processes[] = {CFG_INT("smtpd", 1, CFGF_NONE), CFG_INT("sender", 1, CFGF_NONE),
                              CFG_INT("dnsd", 1, CFGF_NONE), CFG_INT("signer-threads", 2, CFGF_NONE), CFG_END()};
+    cfg_opt_t dnssec[] = {CFG_BOOL("platform", cfg_false, CFGF_NONE), CFG_STR("hold", "28h", CFGF_NONE),
+                          CFG_STR("roll-after", "0s", CFGF_NONE), CFG_END()};
     cfg_opt_t domains[] = {CFG_STR("grace", "72h", CFGF_NONE),
                            CFG_STR("loss", "1h", CFGF_NONE),
                            CFG_STR("unanimous-loss", "5m", CFGF_NONE),
@@ -594,6 +600,7 @@ static cfg_t *make_schema(void)
                         CFG_SEC("limits", limits, CFGF_NONE),
                         CFG_SEC("queue", queue, CFGF_NONE),
                         CFG_SEC("processes", processes, CFGF_NONE),
+                        CFG_SEC("dnssec", dnssec, CFGF_NONE),
                         CFG_SEC("domains", domains, CFGF_NONE),
                         CFG_SEC("web", web, CFGF_NONE),
                         CFG_END()};
