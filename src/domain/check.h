@@ -80,6 +80,7 @@ struct bh_check_result {
     bool no_org_policy;     /* no DMARC record at the organisational domain */
     bool loss_is_unanimous; /* what is missing, every authoritative server says is not there, or is something else */
     bool sends;             /* of the approach: false where mail never leaves in the domain's name */
+    bool canary_fails;      /* set by the caller: as many in a row as the operator bears */
 };
 
 BH_MUST bh_err bh_check_evaluate(struct bh_arena *arena, const struct bh_platform *platform,

@@ -70,11 +70,13 @@ static void choose_state(const struct bh_domain *domain, const struct bh_check_r
     standing->aligned = (result->aligned & result->known) | (domain->aligned & ~result->known & BH_MECH_BOTH);
     if (standing->aligned == BH_MECH_NONE && open && result->sends)
         standing->lost_at = domain->lost_at ? domain->lost_at : now;
-    if (result->all_required && (standing->aligned != BH_MECH_NONE || !result->sends))
+    if (result->all_required && !(open && result->canary_fails) &&
+        (standing->aligned != BH_MECH_NONE || !result->sends))
         standing->state = BH_DOMAIN_VERIFIED;
     else if (!open)
         standing->state = next_new_state(domain, result);
-    else if (domain->state == BH_DOMAIN_VERIFIED && only_unknown_is_left(result) && !standing->lost_at)
+    else if (domain->state == BH_DOMAIN_VERIFIED && only_unknown_is_left(result) && !standing->lost_at &&
+             !result->canary_fails)
         standing->state = BH_DOMAIN_VERIFIED;
     else
         standing->state = next_old_state(domain, standing, now, policy);

@@ -135,6 +135,7 @@ static void walk_numbers(struct walk *walk, struct bh_config *c)
                                  &c->unanimous_s,
                                  &c->tombstone_s,
                                  &c->canary_every_s,
+                                 &c->canary_failures,
                                  &c->query_log_sample};
 
     for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++)

@@ -124,13 +124,14 @@ struct bh_config {
     uint32_t dnssec_hold_s; /* until a change is known to every secondary and cache */
     uint32_t dnssec_roll_s; /* age at which keys of zones are rolled; 0 = by hand only */
 
-    uint32_t grace_s;        /* how long mail is held for a domain of which nothing aligns any more */
-    uint32_t loss_s;         /* how long a loss must be seen before it is believed */
-    uint32_t unanimous_s;    /* the same where every authoritative server agrees */
-    uint32_t tombstone_s;    /* how long the names of a removed domain are answered with a revocation */
-    uint32_t canary_every_s; /* each verified domain's message to ourselves; 0 = none */
-    bool require_dmarc;      /* no sending without a DMARC record at the organisational domain */
-    bh_str *web_addresses;   /* of link and image hosts */
+    uint32_t grace_s;         /* how long mail is held for a domain of which nothing aligns any more */
+    uint32_t loss_s;          /* how long a loss must be seen before it is believed */
+    uint32_t unanimous_s;     /* the same where every authoritative server agrees */
+    uint32_t tombstone_s;     /* how long the names of a removed domain are answered with a revocation */
+    uint32_t canary_every_s;  /* each verified domain's message to ourselves; 0 = none */
+    uint32_t canary_failures; /* so many in a row degrade a domain; 0 = none do */
+    bool require_dmarc;       /* no sending without a DMARC record at the organisational domain */
+    bh_str *web_addresses;    /* of link and image hosts */
     size_t web_address_count;
     bh_str caa; /* the certificate authority that may issue for them; empty = no CAA record */
 

@@ -248,6 +248,9 @@ enum bh_delivery_verdict { BH_DELIVERED = 1, BH_DEFERRED = 2, BH_BOUNCED = 3 };
     /* steward asks a reader; the descriptor of a body that is a file goes along */                                    \
     X(READ, 182, read)                                                                                                 \
     X(READ_REPLY, 182 | BH_REPLY, read_reply)                                                                          \
+    /* a domain's life, 110 to 119: steward tells controld what became of a canary; answered when it is stored */      \
+    X(CANARY_VERDICT, 110, canary_verdict)                                                                             \
+    X(CANARY_VERDICT_REPLY, 110 | BH_REPLY, event_reply)                                                               \
     /* end */
 
 #define BH_FIELDS_hello(F)                                                                                             \
@@ -522,6 +525,13 @@ enum bh_delivery_verdict { BH_DELIVERED = 1, BH_DEFERRED = 2, BH_BOUNCED = 3 };
 #define BH_FIELDS_command(F) F(str, json)
 
 #define BH_FIELDS_event(F) F(str, events) /* list of told_event */
+#define BH_FIELDS_canary_verdict(F)                                                                                    \
+    F(u64, canary) /* the number in its address */                                                                     \
+    F(u32, customer_id)                                                                                                \
+    F(u8, passed)                                                                                                      \
+    F(u8, aligned)  /* set of enum bh_mechanism */                                                                     \
+    F(str, from_domain)                                                                                                \
+    F(str, detail)
 #define BH_FIELDS_event_reply(F)                                                                                       \
     F(u8, ok) /* 0: cannot be stored now, tell again later */
 
@@ -575,6 +585,7 @@ enum bh_message_type {
     X(key_reply) X(zone) X(zone_remove) X(zones_commit) X(zone_sign) X(zone_signatures) X(dns_ask) X(dns_ask_reply) X(command) X(dns_stats) X(dns_stats_reply) \
     X(event) X(event_reply) X(feedback_news) X(read) X(read_reply)                                                     \
     X(sts) X(sts_reply) X(tls_results)                                                                                 \
+    X(canary_verdict)                                                                                                  \
     /* end */
 /* clang-format on */
 

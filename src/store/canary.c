@@ -25,6 +25,10 @@ static const struct bh_query trim = {
     "DELETE FROM canary WHERE domain = $1 AND id NOT IN"
     " (SELECT id FROM canary WHERE domain = $1 ORDER BY sent_at DESC, id DESC LIMIT $2)"};
 
+static const struct bh_query failures = {
+    "SELECT count(*) FROM canary WHERE domain = $1 AND judged_at > 0 AND passed = 0 AND id >"
+    " (SELECT coalesce(max(id), 0) FROM canary WHERE domain = $1 AND passed = 1)"};
+
 struct reader {
     struct bh_arena *arena;
     struct bh_canary *canary;
@@ -129,4 +133,9 @@ bh_err bh_canary_list(struct bh_store *store, int64_t domain, int64_t limit,
     struct reader reader = {.each = each, .ctx = ctx};
 
     return bh_store_rows(store, &list, BH_WITH(BH_INT(domain), BH_INT(limit)), false, take, &reader);
+}
+
+bh_err bh_canary_failures(struct bh_store *store, int64_t domain, int64_t *ret_count)
+{
+    return bh_store_number(store, &failures, BH_WITH(BH_INT(domain)), ret_count);
 }

@@ -148,6 +148,8 @@ BH_MUST bh_err bh_canary_list_overdue(struct bh_store *store, bh_time_ms sent_be
                                       void (*each)(void *ctx, const struct bh_canary *canary), void *ctx);
 BH_MUST bh_err bh_canary_list(struct bh_store *store, int64_t domain, int64_t limit,
                               void (*each)(void *ctx, const struct bh_canary *canary), void *ctx);
+/* How many failed since the last that passed. */
+BH_MUST bh_err bh_canary_failures(struct bh_store *store, int64_t domain, int64_t *ret_count);
 BH_MUST bh_err bh_canary_by_id(struct bh_store *store, struct bh_arena *arena, int64_t id,
                                struct bh_canary *ret_canary);
 

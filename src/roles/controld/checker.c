@@ -5,6 +5,7 @@
  * The steward asks the questions; domain/check.h knows which, and what the answers mean. One check per domain runs at
  * a time; who asks for the same one joins it. A domain whose name several customers claim by delegation is served with
  * the zone of the one whose records stand at the parent: the parent's name servers tell, since they carry the token. */
+#include "canary.h"
 #include "change.h"
 #include "core.h"
 #include "domain/check.h"
@@ -261,12 +262,17 @@ static bh_err conclude(struct check *check)
     struct bh_domain_standing standing;
     struct bh_domain_outcome outcome;
     uint64_t spread = bh_random_below(core->random, 1000);
+    int64_t failures = 0;
     bh_time_ms now = bh_controld_now(core);
     bh_err err =
         bh_check_evaluate(check->arena, &core->platform, &check->view, check->seen, check->seen_count, &result);
 
     if (err)
         return err;
+    err = bh_canary_failures(core->store, check->domain, &failures);
+    if (err)
+        return err;
+    result.canary_fails = core->canary_failures_max && failures >= core->canary_failures_max;
     standing = bh_domain_next(domain, &result, now, &core->check_policy);
     outcome = (struct bh_domain_outcome){.state = standing.state,
                                          .aligned = standing.aligned,
@@ -285,6 +291,8 @@ static bh_err conclude(struct check *check)
     outcome.report = bh_report_of_check(check->arena, &check->view, &result);
     err =
         write_outcome(check, &result, &outcome, standing.state != domain->state || standing.aligned != domain->aligned);
+    if (!err)
+        err = bh_canary_plan(core, check->domain, standing.can_send);
     if (!err)
         bh_standing_tell(core, domain, &standing, &result);
     if (!err && (standing.state != domain->state || standing.aligned != domain->aligned))
@@ -483,7 +491,7 @@ void bh_controld_wake(struct bh_controld *core)
 {
     struct due due = {.count = 0};
     bh_time_ms now = bh_controld_now(core), next = INT64_MAX, resume = resume_checks(core, now);
-    bh_time_ms egress = bh_egress_run(core);
+    bh_time_ms egress = bh_egress_run(core), canaries = bh_canary_run(core);
     size_t room = core->check_count < RUNNING_MAX ? RUNNING_MAX - core->check_count : 0;
     bh_err err;
 
@@ -502,6 +510,7 @@ void bh_controld_wake(struct bh_controld *core)
         core->out->log(core->out_ctx, BH_LOG_ERROR, "cannot find the domains to check",
                        bh_str_c(bh_store_error(core->store)));
     next = egress < next ? egress : next;
+    next = canaries < next ? canaries : next;
     if (next - now > IDLE_MS)
         next = now + IDLE_MS;
     if (next - now < 1000) /* what could not be started now, or is due in a moment */

@@ -27,6 +27,7 @@ static const struct command_row rows[] = {
     {"customer", "remove", bh_customer_removed},
     {"domain", "add", bh_domain_add},
     {"domain", "remove", bh_domain_removed},
+    {"domain", "canary", bh_domain_canary},
     {"domain", "history", bh_domain_history},
     {"domain", "zone-list", bh_zone_records},
     {"domain", "zone-add", bh_zone_records_add},

@@ -47,7 +47,7 @@ bool bh_command_customer(struct bh_command *command, const char *name, struct bh
 bool bh_command_domain(struct bh_command *command, struct bh_domain *ret_domain);
 
 typedef void bh_command_verb(struct bh_command *command);
-bh_command_verb bh_domain_history, bh_customer_removed, bh_domain_removed;
+bh_command_verb bh_domain_canary, bh_domain_history, bh_customer_removed, bh_domain_removed;
 bh_command_verb bh_zone_records, bh_zone_records_add, bh_zone_records_removed;
 bh_command_verb bh_customer_add, bh_customer_set, bh_customer_show, bh_customers, bh_notices;
 bh_command_verb bh_changes, bh_change_show, bh_change_reminded, bh_change_forced;

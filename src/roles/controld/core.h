@@ -14,6 +14,7 @@
 #include "domain/dnssec.h"
 #include "domain/provider.h"
 #include "domain/zones.h"
+#include "mail/verp.h"
 #include "roles/messages.h"
 #include "store/change.h"
 #include "store/control.h"
@@ -67,6 +68,15 @@ struct bh_controld_out {
     bh_err (*tell_events)(void *ctx, bh_str events, bh_told *done, void *done_ctx);
 };
 
+/* Who waits for a canary's verdict. */
+enum { BH_CANARY_WAITERS_MAX = 64, BH_CANARY_WAIT_MS = 25 * 1000 };
+struct bh_canary_waiter {
+    int64_t canary;
+    bh_time_ms until;
+    void (*done)(void *ctx, int64_t canary);
+    void *ctx;
+};
+
 struct bh_controld {
     struct bh_store *store;
     struct bh_random *random;
@@ -108,6 +118,13 @@ struct bh_controld {
     size_t signing_count;
     struct bh_list unsigned_zones; /* wait for keyd */
     uint64_t signatures_made;
+
+    int64_t canary_every_ms; /* 0: none; the following: canary.c */
+    uint32_t canary_failures_max;
+    struct bh_verp_key canary_keys[2]; /* of this period and the next */
+    size_t canary_key_count;
+    struct bh_canary_waiter canary_waiters[BH_CANARY_WAITERS_MAX];
+    size_t canary_waiter_count;
 
     int64_t egress_keep_ms;   /* from the last use of an address to its withdrawal from SPF; 0 = 5 days */
     struct bh_egress *egress; /* egress.c */

@@ -1,6 +1,7 @@
 /* controld: the only process that opens control.db. It executes the commands of the control socket, answers look-ups of
  * smtpd and queued, keeps dnsd supplied with zones, and has domains checked by the steward. This file puts the core
  * (core.h) on IPC: its orders become messages, messages become calls of the core. */
+#include "canary.h"
 #include "command.h"
 #include "core.h"
 #include "roles/role.h"
@@ -632,6 +633,33 @@ static void on_zones_served(struct controld *controld, const struct bh_peer *pee
             (void)!BH_PEER_SEND(p, NOTIFY_NOW, 0, zones_commit, &now);
 }
 
+static bh_err on_subkeys(struct controld *controld, struct bh_ipc_message *message)
+{
+    struct bh_msg_subkeys subkeys;
+    bh_err err = bh_msg_subkeys_get(message->body, &subkeys);
+
+    if (!err)
+        err = bh_canary_keys(&controld->core, &subkeys);
+    if (!err)
+        bh_timer_set(&controld->wake, 500); /* some may be due */
+    return err;
+}
+
+static bh_err on_canary_verdict(struct controld *controld, struct bh_peer *peer, struct bh_ipc_message *message)
+{
+    struct bh_msg_canary_verdict told;
+    struct bh_msg_event_reply reply;
+    bh_err err = bh_msg_canary_verdict_get(message->body, &told);
+
+    if (err)
+        return err;
+    reply.ok =
+        bh_canary_judged(&controld->core, (int64_t)told.canary,
+                         &(struct bh_canary_verdict){told.passed != 0, (enum bh_mechanism)(told.aligned & BH_MECH_BOTH),
+                                                     told.detail}) == BH_OK;
+    return BH_PEER_SEND(peer, CANARY_VERDICT_REPLY, message->id, event_reply, &reply);
+}
+
 static bh_err on_peer_message(struct bh_role *role, struct bh_peer *peer, struct bh_ipc_message *message)
 {
     struct controld *controld = role->state;
@@ -643,7 +671,9 @@ static bh_err on_peer_message(struct bh_role *role, struct bh_peer *peer, struct
     if (peer->kind == BH_ROLE_KEYD && message->type == BH_MSG_GRANT_KEY)
         return on_grant_key(controld, message->body);
     if (peer->kind == BH_ROLE_KEYD && message->type == BH_MSG_SUBKEYS)
-        return BH_OK; /* for duties that are not ours yet */
+        return on_subkeys(controld, message);
+    if (peer->kind == BH_ROLE_STEWARD && message->type == BH_MSG_CANARY_VERDICT)
+        return on_canary_verdict(controld, peer, message);
     if (peer->kind == BH_ROLE_DNSD && message->type == BH_MSG_ZONES_SERVED) {
         on_zones_served(controld, peer);
         return BH_OK;
@@ -690,6 +720,8 @@ static bh_err read_platform(struct controld *controld)
     controld->core.check_policy = (struct bh_check_policy){.grace_ms = (int64_t)config->grace_s * 1000,
                                                            .loss_ms = (int64_t)config->loss_s * 1000,
                                                            .unanimous_loss_ms = (int64_t)config->unanimous_s * 1000};
+    controld->core.canary_every_ms = (int64_t)config->canary_every_s * 1000;
+    controld->core.canary_failures_max = config->canary_failures;
     controld->core.tombstone_ms = (int64_t)config->tombstone_s * 1000;
     return BH_OK;
 }

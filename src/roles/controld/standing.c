@@ -5,6 +5,9 @@
 
 static void add_problems(struct bh_buf *text, const struct bh_check_result *result)
 {
+    if (result->canary_fails)
+        bh_buf_add(text,
+                   BH_STR("  the messages that it sends to us as a proof do not pass: see behalf domain history\n"));
     for (size_t i = 0; i < result->records.count; i++) {
         const struct bh_record_check *check = &result->checks[i];
 

@@ -121,11 +121,20 @@ static void send_grant_key(struct connection *connection, const uint8_t key[BH_V
     send_body(connection, BH_MSG_GRANT_KEY, 0, &body);
 }
 
-/* sender makes bounce addresses, smtpd checks those that mail comes to, steward those that it quotes. */
+/* sender makes bounce addresses, controld those of canaries; smtpd checks those that mail comes to, steward those that
+ * it quotes. */
 static bool knows_bounce_keys(const struct connection *connection)
 {
     return connection->kind == BH_ROLE_SENDER || connection->kind == BH_ROLE_SMTPD ||
-           connection->kind == BH_ROLE_STEWARD;
+           connection->kind == BH_ROLE_STEWARD || connection->kind == BH_ROLE_CONTROLD;
+}
+
+static void send_controld_keys(struct connection *connection)
+{
+    struct keyd *keyd = connection->keyd;
+
+    send_grant_key(connection, keyd->controld_grant_key);
+    send_bounce_keys(connection, keyd->told_period);
 }
 
 /* What each kind of peer is told when it comes. */
@@ -136,7 +145,7 @@ static void greet(struct connection *connection)
     if (connection->kind == BH_ROLE_QUEUED)
         send_grant_key(connection, keyd->queued_grant_key);
     else if (connection->kind == BH_ROLE_CONTROLD)
-        send_grant_key(connection, keyd->controld_grant_key);
+        send_controld_keys(connection);
     else if (knows_bounce_keys(connection))
         send_bounce_keys(connection, keyd->told_period);
 }

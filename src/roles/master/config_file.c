@@ -486,6 +486,7 @@ static void read_domains(struct reading *reading, cfg_t *cfg)
     c->unanimous_s = get_duration(reading, domains, "unanimous-loss", 1);
     c->tombstone_s = get_duration(reading, domains, "tombstone", 1);
     c->canary_every_s = get_duration(reading, domains, "canary", 0);
+    c->canary_failures = get_number(reading, domains, "canary-failures", 0, 1000);
     c->require_dmarc = cfg_getbool(domains, "require-dmarc");
     c->web_addresses = get_addresses(reading, web, "address", false, &c->web_address_count);
     c->caa = get_str(reading, web, "caa");
@@ -571,6 +572,7 @@ static cfg_t *make_schema(void)
                            CFG_STR("tombstone", "30d", CFGF_NONE),
                            CFG_STR("canary", "24h", CFGF_NONE),
                            CFG_BOOL("require-dmarc", cfg_false, CFGF_NONE),
+                           CFG_INT("canary-failures", 2, CFGF_NONE),
                            CFG_END()};
     cfg_opt_t web[] = {CFG_STR_LIST("address", NULL, CFGF_NONE), CFG_STR("caa", "letsencrypt.org", CFGF_NONE),
                        CFG_END()};

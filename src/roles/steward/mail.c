@@ -23,7 +23,7 @@ static const struct {
     lease_handler *run;
 } handlers[] = {
     [LEASE_BOUNCE] = {"bounce", lease_bounce},
-    [LEASE_CANARY] = {"canary", ignore},
+    [LEASE_CANARY] = {"canary", lease_canary},
     [LEASE_PROBE] = {"probe", ignore},
     [LEASE_FEEDBACK] = {"feedback", lease_feedback},
     [LEASE_UNSUBSCRIBE] = {"unsubscribe", lease_unsubscribe},

@@ -62,5 +62,6 @@ json_t *lease_text(bh_str text);
 
 typedef void lease_handler(struct lease *lease);
 lease_handler lease_bounce, lease_feedback, lease_unsubscribe, lease_postmaster; /* feedback.c */
+lease_handler lease_canary;                                                      /* canary.c */
 
 #endif

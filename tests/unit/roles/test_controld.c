@@ -1,5 +1,6 @@
 /* controld's core: commands, look-ups, zones and states. */
 #include "controld_world.h"
+#include "roles/controld/canary.h"
 #include <sodium.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -313,6 +314,70 @@ static void test_events_are_told_once(void **state)
     assert_int_equal(w->told_count, 4);
 }
 
+/* ---- canaries ---- */
+
+static void give_keys(struct world *w)
+{
+    struct bh_buf keys = bh_buf_make(1 << 12);
+    static const char key[BH_VERP_KEY_BYTES] = "some key, the same in all roles";
+
+    for (uint32_t i = 0; i < 2; i++)
+        bh_rec_subkey_put(&keys, &(struct bh_rec_subkey){bh_verp_period(w->now) + i, bh_str_of(key, sizeof(key))});
+    assert_ok(
+        bh_canary_keys(&w->core, &(struct bh_msg_subkeys){BH_STR("bounce"), BH_VERP_PERIOD_S, bh_buf_view(&keys)}));
+    bh_buf_free(&keys);
+}
+
+static const char *state_now(struct world *w)
+{
+    assert_true(run(w, CHECK("email.customer.example", "acme")));
+    return said(w, "state");
+}
+
+static void test_canaries(void **state)
+{
+    static const struct bh_canary_verdict good = {.passed = true, .aligned = BH_MECH_BOTH, .detail = {"fine", 4}};
+    static const struct bh_canary_verdict bad = {.detail = {"DKIM fails", 10}};
+    struct world *w = *state;
+    unsigned before;
+
+    w->core.canary_every_ms = 24 * 3600 * 1000;
+    w->core.canary_failures_max = 2;
+    w->answer_count = 0;
+    verify_delegation(w);
+    give_keys(w);
+    before = w->submits;
+    w->now += 60000;
+    bh_controld_wake(&w->core);
+    assert_int_equal(w->submits, before + 1);
+    assert_non_null(strstr(w->last_submit, "From: <canary@email.customer.example>"));
+    bh_controld_wake(&w->core);
+    assert_int_equal(w->submits, before + 1); /* one a day */
+    assert_ok(bh_canary_judged(&w->core, 1, &good));
+    assert_ok(bh_canary_judged(&w->core, 1, &bad)); /* told twice: the first counts */
+    assert_ok(bh_canary_judged(&w->core, 77, &bad));
+    assert_string_equal(state_now(w), "verified");
+
+    w->now += 28LL * 3600 * 1000;
+    bh_controld_wake(&w->core);
+    assert_int_equal(w->submits, before + 2);
+    assert_ok(bh_canary_judged(&w->core, 2, &bad));
+    assert_string_equal(state_now(w), "verified"); /* one is not enough … */
+    w->now += 16 * 60 * 1000;
+    bh_controld_wake(&w->core);
+    assert_int_equal(w->submits, before + 3); /* … and repeated soon */
+    w->now += 3601 * 1000;                    /* it never arrives */
+    bh_controld_wake(&w->core);
+    assert_string_equal(state_now(w), "degraded");
+    assert_true(json_is_true(json_object_get(json_object_get(w->got, "result"), "can_send")));
+    w->now += 16 * 60 * 1000;
+    bh_controld_wake(&w->core);
+    assert_ok(bh_canary_judged(&w->core, 4, &good));
+    assert_string_equal(state_now(w), "verified");
+    assert_true(run(w, "{\"noun\":\"domain\",\"verb\":\"history\",\"args\":{\"domain\":\"email.customer.example\"}}"));
+    assert_true(json_array_size(json_object_get(w->got, "result")) >= 4 + 3);
+}
+
 /* ---- removal ---- */
 
 struct counted {
@@ -424,6 +489,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_new_dnsd_gets_everything, open_world, close_world),
         cmocka_unit_test_setup_teardown(test_a_removed_domain_leaves_a_tombstone_for_a_time, open_world, close_world),
         cmocka_unit_test_setup_teardown(test_a_removed_customer, open_world, close_world),
+        cmocka_unit_test_setup_teardown(test_canaries, open_world, close_world),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
