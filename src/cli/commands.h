@@ -17,6 +17,7 @@
     X("Customers", "credential", bh_cli_credential, "logins for SMTP submission")                                      \
     X("Customers", "change", bh_cli_change, "planned changes that wait for customers to edit records")                  \
     X("Customers", "pool", bh_cli_pool, "the addresses that mail leaves from")                                         \
+    X("Customers", "key", bh_cli_key, "DKIM keys: list, rotate, revoke, history")                                       \
     X("Mail", "send", bh_cli_send, "submit a message from a file or standard input")                                   \
     X("Mail", "queue", bh_cli_queue, "what waits: list, retry, drop, hold, cancel, reroute")                              \
     X("Mail", "site", bh_cli_site, "how destinations are treated: limits, back-off, suspend")                           \

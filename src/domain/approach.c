@@ -129,7 +129,7 @@ const struct bh_key *bh_view_active_key(const struct bh_domain_view *view)
 
 bool bh_key_is_published(const struct bh_key *key)
 {
-    return key->state != BH_KEY_WITHDRAWN;
+    return key->state != BH_KEY_WITHDRAWN && key->state != BH_KEY_CREATED;
 }
 
 bh_str bh_key_record(struct bh_arena *arena, const struct bh_key *key)

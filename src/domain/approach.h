@@ -72,10 +72,15 @@ struct bh_approach_ops {
     bh_str (*edited_at)(const struct bh_domain *domain);
     /* What the customer gives up by this choice, one sentence; NULL = nothing. May be NULL. Static. */
     const char *(*drawback)(const struct bh_domain *domain);
-    unsigned keys_at_start; /* DKIM keys made when the domain is added */
-    bool sends;             /* mail leaves in the domain's name */
-    bool proven_by_probe;   /* alignment is what a probe proved, not what DNS shows */
-    bool open_to_customers; /* `domain add --approach` may name it */
+    /* Where the TXT record of a key stands, if not at <selector>._domainkey.<domain>. NULL: there. */
+    bh_str (*key_owner)(struct bh_arena *arena, const struct bh_platform *platform, const struct bh_domain *domain,
+                        bh_str selector);
+    unsigned rsa_slots, ed25519_slots; /* selectors that there can be */
+    bool keys_by_customer;             /* the customer publishes each key: an exchange asks him to act */
+    unsigned keys_at_start;            /* DKIM keys made when the domain is added */
+    bool sends;                        /* mail leaves in the domain's name */
+    bool proven_by_probe;              /* alignment is what a probe proved, not what DNS shows */
+    bool open_to_customers;            /* `domain add --approach` may name it */
 };
 
 extern const struct bh_approach_ops bh_approach_delegation;

@@ -47,9 +47,10 @@ const char *bh_domain_state_name(enum bh_domain_state state)
 
 const char *bh_key_state_name(enum bh_key_state state)
 {
-    static const struct word words[] = {{BH_KEY_CREATED, "created"},     {BH_KEY_PUBLISHED, "published"},
-                                        {BH_KEY_ACTIVE, "active"},       {BH_KEY_RETIRING, "retiring"},
-                                        {BH_KEY_WITHDRAWN, "withdrawn"}, {BH_KEY_REVOKED, "revoked"}};
+    static const struct word words[] = {
+        {BH_KEY_CREATED, "created"},   {BH_KEY_PUBLISHED, "published"}, {BH_KEY_ACTIVE, "active"},
+        {BH_KEY_RETIRING, "retiring"}, {BH_KEY_WITHDRAWN, "withdrawn"}, {BH_KEY_REVOKED, "revoked"},
+        {BH_KEY_SEEN, "seen"}};
 
     return FIND_WORD(words, state);
 }

@@ -60,14 +60,15 @@ struct bh_customer {
 /* The numbers are those of keyd's answers. */
 enum bh_key_kind { BH_KIND_RSA2048 = 1, BH_KIND_ED25519 = 2, BH_KIND_RSA_OTHER = 3 /* an imported one */ };
 
-/* created → published → active → retiring → withdrawn; revoked from any of them. See key.h. */
+/* created → published → seen → active → retiring → withdrawn; revoked from any of them. See key_life.h. */
 enum bh_key_state {
-    BH_KEY_CREATED = 0,
-    BH_KEY_PUBLISHED = 1, /* served by every name server, not signed with */
-    BH_KEY_ACTIVE = 2,    /* exactly one of a kind per domain signs */
+    BH_KEY_CREATED = 0,   /* stored; no record of it yet */
+    BH_KEY_PUBLISHED = 1, /* its record is in our zones, or asked of the customer */
+    BH_KEY_ACTIVE = 2,    /* at most one of a kind per domain signs */
     BH_KEY_RETIRING = 3,  /* still published for mail on its way */
-    BH_KEY_WITHDRAWN = 4, /* nothing published */
-    BH_KEY_REVOKED = 5    /* published with an empty p= */
+    BH_KEY_WITHDRAWN = 4, /* nothing published; the private half is gone */
+    BH_KEY_REVOKED = 5,   /* published with an empty p= */
+    BH_KEY_SEEN = 6       /* every name server answers it and no cache can hold anything older: ready to sign */
 };
 
 struct bh_key {
@@ -80,6 +81,20 @@ struct bh_key {
     bh_str sealed;     /* keyd's bytes; empty where the reader did not ask for them */
     bh_time_ms created_at;
     bh_time_ms state_at;
+    bool reused;          /* another key stood at this selector before: caches may hold its record, or its absence */
+    bh_time_ms seen_at;   /* since when every name server has answered it, of those looks that knew; 0 */
+    bh_time_ms looked_at; /* when that was last seen; 0 */
+    bh_time_ms asked_at;  /* when name servers, or queued, were last asked about it; 0 */
+    bh_time_ms signed_at; /* latest signature that is known of; 0 */
+    bh_time_ms unused_at; /* when no delivery with it was in hand, as queued last said; 0 */
+    bh_time_ms revoke_at; /* when its record loses the p=; 0: not ordered */
+};
+
+/* What is wished for the keys of a domain beyond the configuration. */
+struct bh_key_wish {
+    bool ed25519;        /* a second signature */
+    int64_t period_ms;   /* between rotations; -1: as configured, 0: only by hand */
+    bh_time_ms asked_at; /* when an exchange was ordered by hand: of every key that began to sign before; 0 */
 };
 
 /* Labels that an operator or customer may choose; defaults bounce, link, img, bh. */

@@ -4,16 +4,17 @@
 bool bh_key_may_become(enum bh_key_state from, enum bh_key_state to)
 {
     if (to == BH_KEY_REVOKED)
-        return from != BH_KEY_REVOKED;
+        return from != BH_KEY_REVOKED && from != BH_KEY_WITHDRAWN;
     switch (from) {
     case BH_KEY_CREATED:
         return to == BH_KEY_PUBLISHED || to == BH_KEY_WITHDRAWN;
     case BH_KEY_PUBLISHED:
-        return to == BH_KEY_ACTIVE || to == BH_KEY_WITHDRAWN;
+        return to == BH_KEY_SEEN || to == BH_KEY_WITHDRAWN;
+    case BH_KEY_SEEN:
+        return to == BH_KEY_ACTIVE || to == BH_KEY_PUBLISHED || to == BH_KEY_WITHDRAWN;
     case BH_KEY_ACTIVE:
-        return to == BH_KEY_RETIRING || to == BH_KEY_PUBLISHED;
+        return to == BH_KEY_RETIRING;
     case BH_KEY_RETIRING:
-        return to == BH_KEY_WITHDRAWN || to == BH_KEY_ACTIVE;
     case BH_KEY_REVOKED:
         return to == BH_KEY_WITHDRAWN;
     case BH_KEY_WITHDRAWN:
@@ -30,6 +31,11 @@ enum bh_key_state bh_key_initial_state(unsigned index)
 bh_str bh_key_selector(struct bh_arena *arena, const struct bh_labels *labels, unsigned index)
 {
     return bh_arena_printf(arena, "%.*s%u", BH_FMT(labels->selector), index + 1);
+}
+
+bh_str bh_key_ed25519_selector(struct bh_arena *arena, unsigned index)
+{
+    return bh_arena_printf(arena, "be%u", index + 1);
 }
 
 /* Copies what belongs to a base64 value; anything but blanks that is dropped is damage. */

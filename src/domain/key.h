@@ -1,11 +1,8 @@
-/* key.h: the life of a DKIM key.
+/* key.h: DKIM keys as values: which state may follow which, selectors, the public half in a record. The order of their
+ * life is in key_life.h.
  *
- *   created ──▶ published ──▶ active ──▶ retiring ──▶ withdrawn
- *                   ▲            │            │
- *                   └────────────┘ (put back) └──▶ revoked, from any state: p= is empty at once
- *
- * One key of a kind is active per domain. The first key of a new domain is active from the start: nothing can be sent
- * before a check has seen it in DNS, which is the wait that invariant 3 asks for. */
+ * The first key of a new domain is active from the start: nothing can be sent before a check has seen it in DNS, which
+ * is the wait that invariant 3 asks for. */
 #ifndef BH_DOMAIN_KEY_H
 #define BH_DOMAIN_KEY_H
 
@@ -17,6 +14,8 @@ bool bh_key_may_become(enum bh_key_state from, enum bh_key_state to);
 enum bh_key_state bh_key_initial_state(unsigned index);
 /* Selector of the `index`-th key (from 0): "bh1". In the arena; {NULL, 0} when it is full. */
 bh_str bh_key_selector(struct bh_arena *arena, const struct bh_labels *labels, unsigned index);
+/* The same for Ed25519 keys: "be1". */
+bh_str bh_key_ed25519_selector(struct bh_arena *arena, unsigned index);
 
 /* The p= value of a DKIM key record (RFC 6376 3.6.1), blanks removed, in the arena. BH_E_SYNTAX: not a key record;
  * an empty value is a revoked key. `ret_damaged` tells that quotes or backslashes had to be dropped to read it. */

@@ -29,12 +29,18 @@ bool bh_domain_has_zone(const struct bh_domain *domain)
 
 /* RFC 1035 3.3.13, with the values that zone checkers want; a short minimum, since a negative answer from us should
  * never be remembered for long (RFC 2308). */
+uint32_t bh_zone_negative_ttl_s(const struct bh_platform *platform)
+{
+    return platform->ttl_s < 300 ? platform->ttl_s : 300;
+}
+
 static void add_soa(struct bh_zone *zone, const struct bh_platform *platform)
 {
     bh_str primary = platform->ns_count ? platform->ns[0].label : BH_STR("ns1");
 
-    bh_zone_addf(zone, zone->apex, 3600, BH_DNS_SOA, "%.*s.%.*s. hostmaster.%.*s. %u 14400 3600 1209600 300",
-                 BH_FMT(primary), BH_FMT(platform->domain), BH_FMT(platform->domain), platform->serial);
+    bh_zone_addf(zone, zone->apex, 3600, BH_DNS_SOA, "%.*s.%.*s. hostmaster.%.*s. %u 14400 3600 1209600 %u",
+                 BH_FMT(primary), BH_FMT(platform->domain), BH_FMT(platform->domain), platform->serial,
+                 bh_zone_negative_ttl_s(platform));
 }
 
 static void add_ns(struct bh_zone *zone, const struct bh_platform *platform, bh_str owner)

@@ -12,6 +12,9 @@
 
 #include "approach.h"
 
+/* How long the absence of a name in our zones may be remembered (RFC 2308 5): the minimum in their SOA records. */
+uint32_t bh_zone_negative_ttl_s(const struct bh_platform *platform);
+
 /* The kinds of shard zones: "dkim", "bounce", "link", "spf"; NULL ends. */
 const char *bh_shard_kind(size_t index);
 /* `shard.kind.platform` in the arena. */

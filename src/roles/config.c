@@ -136,6 +136,9 @@ static void walk_numbers(struct walk *walk, struct bh_config *c)
                                  &c->tombstone_s,
                                  &c->canary_every_s,
                                  &c->canary_failures,
+                                 &c->key_period_s,
+                                 &c->receiver_delay_s,
+                                 &c->key_cache,
                                  &c->query_log_sample};
 
     for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++)

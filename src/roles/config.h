@@ -123,6 +123,9 @@ struct bh_config {
     bool dnssec_platform;   /* the platform's own zones are signed */
     uint32_t dnssec_hold_s; /* until a change is known to every secondary and cache */
     uint32_t dnssec_roll_s; /* age at which keys of zones are rolled; 0 = by hand only */
+    uint32_t key_period_s;     /* between exchanges of a DKIM key; 0: by hand only */
+    uint32_t receiver_delay_s; /* how long after a signature its key may be asked for */
+    uint32_t key_cache;        /* opened keys per signer thread */
 
     uint32_t grace_s;         /* how long mail is held for a domain of which nothing aligns any more */
     uint32_t loss_s;          /* how long a loss must be seen before it is believed */

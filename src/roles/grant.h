@@ -13,6 +13,7 @@
 #include "roles/messages.h"
 
 enum { BH_GRANT_KEY_BYTES = 32, BH_GRANT_MAC_BYTES = 32, BH_GRANT_BYTES_MAX = 1024 };
+enum { BH_GRANT_LIFE_MS = 3600 * 1000 }; /* of queued's, for deliveries */
 
 struct bh_grant {
     uint8_t kind;         /* enum bh_grant_kind */

@@ -51,7 +51,7 @@ enum bh_delivery_verdict { BH_DELIVERED = 1, BH_DEFERRED = 2, BH_BOUNCED = 3 };
 /* ---- records: parts of lists ---- */
 #define BH_RECORDS(X)                                                                                                  \
     X(recipient)                                                                                                       \
-    X(sealed_key) X(source) X(sign_item) X(signature) X(subkey) X(delivery_ref) X(told_event) X(read_recipient) X(read_text) X(zone_record) X(dns_rdata) X(dns_server_view) X(dns_zone_stats) \
+    X(sealed_key) X(source) X(sign_item) X(signature) X(subkey) X(delivery_ref) X(told_event) X(read_recipient) X(read_text) X(zone_record) X(dns_rdata) X(dns_server_view) X(dns_zone_stats) X(key_ref) X(key_use) \
     X(tls_result)
 
 #define BH_REC_recipient(F)                                                                                            \
@@ -85,7 +85,7 @@ enum bh_delivery_verdict { BH_DELIVERED = 1, BH_DEFERRED = 2, BH_BOUNCED = 3 };
 
 #define BH_REC_signature(F)                                                                                            \
     F(u32, item)                                                                                                       \
-    F(u8, refused) /* 0, or why: 1 grant, 2 sealed object, 3 digest, 4 expired, 5 internal */                          \
+    F(u8, refused) /* 0, or why: 1 grant, 2 sealed object, 3 digest, 4 expired, 5 internal, 6 key revoked */                          \
     F(str, signature)
 
 #define BH_REC_subkey(F)                                                                                               \
@@ -132,6 +132,14 @@ enum bh_delivery_verdict { BH_DELIVERED = 1, BH_DEFERRED = 2, BH_BOUNCED = 3 };
     F(u16, type)                                                                                                       \
     F(u32, ttl_s)                                                                                                      \
     F(str, rdata)
+
+#define BH_REC_key_ref(F) F(u64, key_id)
+
+/* What queued knows of a key: the latest result of a delivery that was signed with it, and deliveries in hand. */
+#define BH_REC_key_use(F)                                                                                              \
+    F(u64, key_id)                                                                                                     \
+    F(i64, signed_at) /* 0: never */                                                                                   \
+    F(u32, in_hand)
 
 #define BH_REC_dns_rdata(F) F(str, rdata) /* wire form, uncompressed */
 
@@ -237,6 +245,11 @@ enum bh_delivery_verdict { BH_DELIVERED = 1, BH_DEFERRED = 2, BH_BOUNCED = 3 };
     X(STS, 160, sts)                                                                                                   \
     X(STS_REPLY, 160 | BH_REPLY, sts_reply)                                                                            \
     X(TLS_RESULTS, 161, tls_results)                                                                                   \
+    /* controld asks queued whether keys are still in use; controld tells keyd which keys sign no more */                \
+    X(KEY_USE, 130, key_use)                                                                                           \
+    X(KEY_USE_REPLY, 130 | BH_REPLY, key_use_reply)                                                                    \
+    X(KEYS_REVOKED, 131, keys_revoked)                                                                                 \
+    X(KEYS_REVOKED_REPLY, 131 | BH_REPLY, keys_revoked)                                                                \
     /* the control socket's commands that queued (or steward) executes: JSON in, JSON out */                           \
     X(COMMAND, 100, command)                                                                                           \
     X(COMMAND_REPLY, 100 | BH_REPLY, command)                                                                          \
@@ -417,6 +430,7 @@ enum bh_delivery_verdict { BH_DELIVERED = 1, BH_DEFERRED = 2, BH_BOUNCED = 3 };
     F(str, tls)       /* "TLSv1.3 TLS_AES_256_GCM_SHA384", or empty */                                                 \
     F(str, phase)     /* connect, tls, ehlo, mail, rcpt, data, body */                                                 \
     F(str, signed_by) /* "bh1._domainkey.customer.example", several separated by spaces */                             \
+    F(str, signed_keys) /* their ids, "12 15" */                                                                       \
     F(str, mail_from) /* as sent */                                                                                    \
     F(str, policy)    /* of TLS: "dane", "mta-sts", "required", "opportunistic" … */                                 \
     F(str, local)     /* "192.0.2.10 as mta1.customer.example" */                                                      \
@@ -521,6 +535,13 @@ enum bh_delivery_verdict { BH_DELIVERED = 1, BH_DEFERRED = 2, BH_BOUNCED = 3 };
     F(u32, ttl_s)   /* ask again after that */                                                                         \
     F(str, failure) /* RFC 8460 result type where one should be there and cannot be had */
 #define BH_FIELDS_tls_results(F) F(str, results) /* list of tls_result */
+#define BH_FIELDS_key_use(F) F(str, keys)         /* list of key_ref */
+#define BH_FIELDS_key_use_reply(F)                                                                                     \
+    F(str, keys)       /* list of key_use, in the order of the request */                                              \
+    F(i64, started_at) /* what was signed with, and not told, before is not known */                                   \
+    F(u8, settled)     /* 0: not every sender has told what it has in hand */
+/* The whole list, which replaces the one before; the reply is empty. keyd signs with none of these from now on. */
+#define BH_FIELDS_keys_revoked(F) F(str, keys) /* list of key_ref */
 
 #define BH_FIELDS_command(F) F(str, json)
 
@@ -586,6 +607,7 @@ enum bh_message_type {
     X(event) X(event_reply) X(feedback_news) X(read) X(read_reply)                                                     \
     X(sts) X(sts_reply) X(tls_results)                                                                                 \
     X(canary_verdict)                                                                                                  \
+    X(key_use) X(key_use_reply) X(keys_revoked)                                                                        \
     /* end */
 /* clang-format on */
 

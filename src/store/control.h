@@ -239,7 +239,9 @@ BH_MUST bh_err bh_key_insert(struct bh_store *store, int64_t domain, const struc
 /* The number that the next insert will get: sealing binds it before the row exists. */
 BH_MUST bh_err bh_key_next_id(struct bh_store *store, int64_t *ret_id);
 BH_MUST bh_err bh_key_set_state(struct bh_store *store, int64_t key, enum bh_key_state state, bh_time_ms now);
-/* All of a domain by id, at most BH_KEYS_PER_DOMAIN, in the arena. */
+/* Everything about a key that may change: state to revoke_at. */
+BH_MUST bh_err bh_key_update(struct bh_store *store, const struct bh_key *key);
+/* All of a domain that are not withdrawn, by id, at most BH_KEYS_PER_DOMAIN, in the arena. */
 BH_MUST bh_err bh_key_list(struct bh_store *store, struct bh_arena *arena, int64_t domain, bool with_sealed,
                            struct bh_key **ret_keys, size_t *ret_count);
 
@@ -286,6 +288,36 @@ BH_MUST bh_err bh_event_out_insert(struct bh_store *store, const struct bh_event
 BH_MUST bh_err bh_event_out_list(struct bh_store *store, int64_t after, int64_t limit,
                                  void (*each)(void *ctx, const struct bh_event_out *event), void *ctx);
 BH_MUST bh_err bh_event_out_delete(struct bh_store *store, int64_t upto);
+/* Those that are, the latest first; without their sealed halves, which are gone. */
+BH_MUST bh_err bh_key_list_withdrawn(struct bh_store *store, struct bh_arena *arena, int64_t domain, size_t max,
+                                     struct bh_key **ret_keys, size_t *ret_count);
+/* Ids of all keys that are not to sign any more by order, where the order holds for a time after `from`. */
+BH_MUST bh_err bh_key_list_revoked(struct bh_store *store, bh_time_ms from, uint64_t *ret_ids, size_t max,
+                                   size_t *ret_count);
+
+/* A domain has wishes and a duty since its first key. BH_E_NOT_FOUND. */
+BH_MUST bh_err bh_key_wish_get(struct bh_store *store, int64_t domain, struct bh_key_wish *ret_wish);
+BH_MUST bh_err bh_key_wish_set(struct bh_store *store, int64_t domain, const struct bh_key_wish *wish);
+/* When its keys are looked after next. */
+BH_MUST bh_err bh_key_due_set(struct bh_store *store, int64_t domain, bh_time_ms at);
+/* All at `at` that were later: the configuration is another. */
+BH_MUST bh_err bh_key_due_all(struct bh_store *store, bh_time_ms at);
+/* Domains due at `now`, the longest waiting first. */
+BH_MUST bh_err bh_key_due_list(struct bh_store *store, bh_time_ms now, uint64_t *ret_ids, size_t max,
+                               size_t *ret_count);
+/* When the next one after `after` is; INT64_MAX: never. */
+BH_MUST bh_err bh_key_due_next(struct bh_store *store, bh_time_ms after, bh_time_ms *ret_at);
+
+/* What happened to the keys of a domain; key 0: none in particular. Newest first when listed. */
+struct bh_key_event {
+    bh_time_ms at;
+    int64_t key;
+    bh_str selector, what, detail;
+};
+BH_MUST bh_err bh_key_event_insert(struct bh_store *store, int64_t domain, bh_time_ms at, int64_t key, bh_str what,
+                                   bh_str detail);
+BH_MUST bh_err bh_key_event_list(struct bh_store *store, int64_t domain, int64_t limit,
+                                 void (*each)(void *ctx, const struct bh_key_event *event), void *ctx);
 
 /* ---- keys of zones (zone_key.c) ---- */
 

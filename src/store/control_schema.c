@@ -235,6 +235,50 @@ static const struct bh_schema_step steps[] = {
                              " renew_at INTEGER NOT NULL,"
                              " signatures BLOB NOT NULL) STRICT;"
                              "CREATE INDEX zone_signature_renew ON zone_signature(renew_at);"},
+    {"keys: one per selector at a time, one of a kind active; duties and history",
+     "CREATE TABLE dkim_key_new("
+     " id INTEGER PRIMARY KEY AUTOINCREMENT,"
+     " domain INTEGER NOT NULL REFERENCES domain(id),"
+     " selector TEXT NOT NULL,"
+     " kind INTEGER NOT NULL,"
+     " state INTEGER NOT NULL,"
+     " imported INTEGER NOT NULL,"
+     " public_b64 TEXT NOT NULL,"
+     " sealed BLOB NOT NULL," /* empty: withdrawn */
+     " created_at INTEGER NOT NULL,"
+     " state_at INTEGER NOT NULL,"
+     " reused INTEGER NOT NULL DEFAULT 0,"
+     " seen_at INTEGER NOT NULL DEFAULT 0,"
+     " looked_at INTEGER NOT NULL DEFAULT 0,"
+     " asked_at INTEGER NOT NULL DEFAULT 0,"
+     " signed_at INTEGER NOT NULL DEFAULT 0,"
+     " unused_at INTEGER NOT NULL DEFAULT 0,"
+     " revoke_at INTEGER NOT NULL DEFAULT 0) STRICT;"
+     "INSERT INTO dkim_key_new(id, domain, selector, kind, state, imported, public_b64, sealed, created_at, state_at)"
+     " SELECT id, domain, selector, kind, state, imported, public_b64, sealed, created_at, state_at FROM dkim_key;"
+     "DROP TABLE dkim_key;"
+     "ALTER TABLE dkim_key_new RENAME TO dkim_key;"
+     "CREATE INDEX dkim_key_domain ON dkim_key(domain, id);"
+     "CREATE UNIQUE INDEX dkim_key_selector ON dkim_key(domain, selector) WHERE state <> 4;"
+     "CREATE UNIQUE INDEX dkim_key_active ON dkim_key(domain, (kind = 2)) WHERE state = 2;" /* never two that sign */
+     "CREATE INDEX dkim_key_revoke ON dkim_key(revoke_at) WHERE revoke_at > 0;"
+     "CREATE TABLE key_duty("
+     " domain INTEGER PRIMARY KEY REFERENCES domain(id),"
+     " due_at INTEGER NOT NULL," /* when its keys are looked after next */
+     " ed25519 INTEGER NOT NULL,"
+     " period_ms INTEGER NOT NULL," /* -1: as configured */
+     " asked_at INTEGER NOT NULL) STRICT;"
+     "CREATE INDEX key_duty_due ON key_duty(due_at);"
+     "INSERT INTO key_duty(domain, due_at, ed25519, period_ms, asked_at)"
+     " SELECT DISTINCT domain, 0, 0, -1, 0 FROM dkim_key;"
+     "CREATE TABLE key_event("
+     " id INTEGER PRIMARY KEY,"
+     " domain INTEGER NOT NULL,"
+     " at INTEGER NOT NULL,"
+     " key INTEGER NOT NULL,"
+     " what TEXT NOT NULL,"
+     " detail TEXT NOT NULL) STRICT;"
+     "CREATE INDEX key_event_domain ON key_event(domain, id);"},
 };
 
 const struct bh_schema bh_control_schema = {"control", 0x62684331, steps, sizeof(steps) / sizeof(steps[0])};

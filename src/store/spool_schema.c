@@ -96,6 +96,9 @@ static const struct bh_schema_step steps[] = {
      " day INTEGER NOT NULL,"
      " sent INTEGER NOT NULL,"
      " PRIMARY KEY(address, site)) STRICT;"},
+    {"when keys signed", "CREATE TABLE key_use("
+                         " key INTEGER PRIMARY KEY,"
+                         " signed_until INTEGER NOT NULL) STRICT;"}, /* no later than this; see key_use.h */
 };
 
 const struct bh_schema bh_spool_schema = {"spool", 0x62685331, steps, sizeof(steps) / sizeof(steps[0])};

@@ -2,6 +2,9 @@
  *
  * Three DKIM selectors, so that previous, current and next key are always published. Each target carries the token. */
 #include "domain/approach.h"
+#include "domain/key.h"
+
+enum { RSA_SLOTS = 3, ED25519_SLOTS = 2 };
 
 static void add_cname(struct bh_record_list *list, struct bh_required_record record, bh_str target)
 {
@@ -18,27 +21,38 @@ static bh_str below(struct bh_record_list *list, bh_str label, const struct bh_d
     return bh_arena_printf(list->arena, "%.*s.%.*s", BH_FMT(label), BH_FMT(domain->name));
 }
 
-static void add_selectors(const struct bh_platform *platform, const struct bh_domain_view *view,
-                          struct bh_record_list *list)
+static void add_selector(const struct bh_platform *platform, const struct bh_domain_view *view,
+                         struct bh_record_list *list, bh_str selector, bool ed25519)
 {
     const struct bh_domain *domain = &view->domain;
     const struct bh_key *active = bh_view_active_key(view);
     bh_str target = bh_platform_target(list->arena, platform, &domain->token, BH_STR("dkim"));
+    bool signs = active && bh_str_eq(active->selector, selector);
 
-    for (size_t i = 0; i < view->key_count; i++) {
-        const struct bh_key *key = &view->keys[i];
+    add_cname(list,
+              (struct bh_required_record){
+                  .purpose = BH_PURPOSE_DKIM,
+                  .name = bh_arena_printf(list->arena, "%.*s._domainkey.%.*s", BH_FMT(selector), BH_FMT(domain->name)),
+                  .required = !ed25519,
+                  .mechanism = signs ? BH_MECH_DKIM : BH_MECH_NONE,
+                  .why = ed25519 ? "Lets us add a second signature (Ed25519) in your name."
+                                 : "Lets us sign in your name (DKIM). There are three, so that keys can be exchanged "
+                                   "without asking you again."},
+              bh_arena_printf(list->arena, "%.*s.%.*s", BH_FMT(selector), BH_FMT(target)));
+}
 
-        add_cname(list,
-                  (struct bh_required_record){
-                      .purpose = BH_PURPOSE_DKIM,
-                      .name = bh_arena_printf(list->arena, "%.*s._domainkey.%.*s", BH_FMT(key->selector),
-                                              BH_FMT(domain->name)),
-                      .required = true,
-                      .mechanism = key == active ? BH_MECH_DKIM : BH_MECH_NONE,
-                      .why = "Lets us sign in your name (DKIM). There are three, so that keys can be exchanged without "
-                             "asking you again."},
-                  bh_arena_printf(list->arena, "%.*s.%.*s", BH_FMT(key->selector), BH_FMT(target)));
-    }
+/* The set is fixed, whichever selectors have a key just now. */
+static void add_selectors(const struct bh_platform *platform, const struct bh_domain_view *view,
+                          struct bh_record_list *list)
+{
+    bool ed25519 = false;
+
+    for (unsigned i = 0; i < RSA_SLOTS; i++)
+        add_selector(platform, view, list, bh_key_selector(list->arena, &view->domain.labels, i), false);
+    for (size_t i = 0; i < view->key_count; i++)
+        ed25519 = ed25519 || view->keys[i].kind == BH_KIND_ED25519;
+    for (unsigned i = 0; ed25519 && i < ED25519_SLOTS; i++)
+        add_selector(platform, view, list, bh_key_ed25519_selector(list->arena, i), true);
 }
 
 static void cname_records(const struct bh_platform *platform, const struct bh_domain_view *view,
@@ -103,6 +117,14 @@ static void cname_identity(struct bh_arena *arena, const struct bh_platform *pla
     ret_identity->dkim_domain = domain->name;
 }
 
+static bh_str cname_key_owner(struct bh_arena *arena, const struct bh_platform *platform,
+                              const struct bh_domain *domain, bh_str selector)
+{
+    bh_str target = bh_platform_target(arena, platform, &domain->token, BH_STR("dkim"));
+
+    return bh_arena_printf(arena, "%.*s.%.*s", BH_FMT(selector), BH_FMT(target));
+}
+
 static bh_str cname_edited_at(const struct bh_domain *domain)
 {
     return domain->name;
@@ -118,6 +140,9 @@ const struct bh_approach_ops bh_approach_cname = {
     .targets = cname_targets,
     .identity = cname_identity,
     .edited_at = cname_edited_at,
+    .key_owner = cname_key_owner,
+    .rsa_slots = RSA_SLOTS,
+    .ed25519_slots = ED25519_SLOTS,
     .keys_at_start = 3,
     .sends = true,
     .open_to_customers = true,

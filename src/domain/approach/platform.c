@@ -61,6 +61,8 @@ const struct bh_approach_ops bh_approach_platform = {
     .targets = platform_targets,
     .identity = platform_identity,
     .edited_at = platform_edited_at,
+    .rsa_slots = 6,
+    .ed25519_slots = 4,
     .keys_at_start = 3,
     .sends = true,
 };

@@ -22,7 +22,7 @@ static bh_err retire_others(struct importing *importing)
         const struct bh_key *key = &importing->view.keys[i];
         enum bh_key_state state = was_used ? BH_KEY_RETIRING : is_manual ? BH_KEY_WITHDRAWN : BH_KEY_PUBLISHED;
 
-        if (key->state == BH_KEY_ACTIVE && key->kind != BH_KIND_ED25519)
+        if (key->state == BH_KEY_ACTIVE && (key->kind == BH_KIND_ED25519) == (importing->key.kind == BH_KIND_ED25519))
             err = bh_key_set_state(store, key->id, state, importing->key.created_at);
     }
     return err;

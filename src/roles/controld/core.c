@@ -1,6 +1,7 @@
 /* core.c: see core.h. */
 #include "core.h"
 #include "change.h"
+#include "keys.h"
 #include "notice.h"
 #include "sign.h"
 
@@ -186,6 +187,7 @@ bh_err bh_controld_start(struct bh_controld *core)
     core->events_waiting = true; /* of a former process */
     bh_list_init(&core->signing);
     bh_list_init(&core->unsigned_zones);
+    bh_list_init(&core->keepings);
     if (!arena)
         return BH_E_NOMEM;
     err = read_providers(core);
@@ -203,6 +205,7 @@ void bh_controld_stop(struct bh_controld *core)
 {
     bh_check_free(core);
     bh_egress_free(core);
+    bh_keys_free(core);
     bh_publish_free(core);
     bh_sign_free(core);
     bh_serials_free(core);

@@ -13,6 +13,7 @@
 #include "domain/check.h"
 #include "domain/dnssec.h"
 #include "domain/provider.h"
+#include "domain/key_life.h"
 #include "domain/zones.h"
 #include "mail/verp.h"
 #include "roles/messages.h"
@@ -44,6 +45,7 @@ typedef void bh_dns_counted(void *ctx, const struct bh_msg_dns_stats_reply *stat
 typedef void bh_zone_signed(void *ctx, bh_err err, const struct bh_msg_zone_signatures *reply);
 typedef void bh_json_done(void *ctx, bh_err err, bh_str json);
 typedef void bh_told(void *ctx, bh_err err);
+typedef void bh_key_used(void *ctx, bh_err err, const struct bh_msg_key_use_reply *reply);
 typedef void bh_submit_done(void *ctx, bh_err err, const struct bh_msg_submit_reply *reply);
 
 /* Orders. Where there is a `done`, it is called exactly once unless the function returns an error. */
@@ -66,6 +68,11 @@ struct bh_controld_out {
     void (*log)(void *ctx, enum bh_log_level level, const char *text, bh_str subject);
     /* EVENT to queued: a list of told_event; `done` has BH_OK when they are committed. NULL: nobody listens. */
     bh_err (*tell_events)(void *ctx, bh_str events, bh_told *done, void *done_ctx);
+    /* Asks queued when this key last signed and whether a delivery in hand has it. */
+    bh_err (*key_use)(void *ctx, uint64_t key, bh_key_used *done, void *done_ctx);
+    /* Tells keyd the whole list of keys that it signs with no more; `done` may be NULL. */
+    bh_err (*revoke_keys)(void *ctx, const uint64_t *keys, size_t count, bh_told *done, void *done_ctx);
+    void (*wake_keys)(void *ctx, int64_t in_ms); /* call bh_keys_wake then; of several orders the earliest holds */
 };
 
 /* Who waits for a canary's verdict. */
@@ -104,6 +111,10 @@ struct bh_controld {
     struct bh_arena *provider_arena;              /* holds the next */
     struct bh_providers providers;
     bool changes_moved; /* bh_change_work has something to look at */
+    bool changes_moved;                           /* bh_change_work has something to look at */
+    struct bh_key_policy key_policy; /* period_ms, receiver_delay_ms */
+    struct bh_list keepings;         /* domains whose keys are in hand (keys.c) */
+    size_t keeping_count, keys_making;
 
     const bh_str *contacts; /* the operator's, of the configuration */
     size_t contact_count;
@@ -178,6 +189,7 @@ void bh_controld_need_keys(struct bh_controld *core);
 
 /* publish.c: zones. */
 void bh_publish_domain(struct bh_controld *core, const struct bh_domain *domain); /* its zones are old */
+void bh_publish_keys(struct bh_controld *core, const struct bh_domain *domain);   /* those where its keys stand */
 void bh_publish_platform(struct bh_controld *core);
 void bh_publish_everything(struct bh_controld *core);
 void bh_publish_every(struct bh_controld *core); /* the platform's zones: all but the delegated ones */
@@ -232,6 +244,8 @@ void bh_check_forget(struct bh_controld *core, void *ctx);
 /* Starts what is due and orders the next wake. */
 void bh_controld_wake(struct bh_controld *core);
 void bh_check_free(struct bh_controld *core);
+/* All servers' views of one question as one answer. BH_E_SYNTAX, BH_E_NOMEM. */
+BH_MUST bh_err bh_check_merge(struct bh_arena *arena, bh_str views, struct bh_seen *seen);
 
 /* egress.c: pools of egress addresses. `start` makes the pool "default" what the configured addresses (platform.egress)
  * say; called again after a reload. */

@@ -202,8 +202,14 @@ static bh_str active_keys(struct bh_arena *arena, const struct bh_domain_view *v
 static void allow(struct gathered *gathered, const struct bh_identity *identity, struct bh_msg_identity_reply *reply)
 {
     size_t at = (size_t)(identity->domain - gathered->domains);
-    bh_str keys = active_keys(gathered->arena, &gathered->views[at], identity->dkim_domain);
+    const struct bh_domain_view *view = &gathered->views[at];
+    bh_str keys = active_keys(gathered->arena, view, identity->dkim_domain);
 
+    if (keys.p && view->key_count && !bh_view_active_key(view)) {
+        reply->enhanced = BH_STR("4.7.5");
+        reply->reason = BH_STR("the DKIM key was revoked, and the next one is not ready yet");
+        return;
+    }
     if (!keys.p)
         return;
     if (!gathered->sources[at].n) {

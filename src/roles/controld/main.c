@@ -4,6 +4,7 @@
 #include "canary.h"
 #include "command.h"
 #include "core.h"
+#include "keys.h"
 #include "roles/role.h"
 #include "socket.h"
 #include <stdlib.h>
@@ -33,6 +34,8 @@ struct controld {
     struct {
         uint64_t sent, served; /* commits since it came up */
     } dnsds[DNSDS_MAX];
+    struct bh_timer keys_wake;
+    bh_time_ms keys_wake_at; /* 0: not ordered */
     struct bh_deferred settle;
     struct bh_arena *scratch; /* of one look-up */
 };
@@ -48,6 +51,7 @@ struct call {
         bh_submit_done *submit;
         bh_told *told;
         bh_zone_signed *signed_;
+        bh_key_used *key_use;
     } done;
     void *ctx;
 };
@@ -145,6 +149,74 @@ static bh_err sign_zone(void *ctx, const struct bh_msg_zone_sign *message, bh_zo
         return keyd ? BH_E_NOMEM : BH_E_CLOSED;
     call->done.signed_ = done;
     err = BH_PEER_CALL(keyd, ZONE_SIGN, zone_sign, message, SIGN_TIMEOUT_MS, on_signatures, call, NULL);
+/* ---- keys: whether they are in use, which sign no more ---- */
+
+static bh_err tell_version(struct bh_peer *peer, uint64_t version);
+
+static void on_key_use_reply(void *ctx, bh_err err, struct bh_ipc_message *message)
+{
+    struct call call = *(struct call *)ctx;
+    struct bh_msg_key_use_reply reply = {0};
+
+    free(ctx);
+    if (!err)
+        err = bh_msg_key_use_reply_get(message->body, &reply);
+    call.done.key_use(call.ctx, err, &reply);
+}
+
+static bh_err key_use(void *ctx, uint64_t key, bh_key_used *done, void *done_ctx)
+{
+    struct controld *controld = ctx;
+    struct bh_peer *queued = bh_role_any_peer(controld->role, BH_ROLE_QUEUED);
+    struct call *call = queued ? new_call(controld, done_ctx) : NULL;
+    struct bh_buf keys = bh_buf_make(64);
+    bh_err err;
+
+    if (!call)
+        return queued ? BH_E_NOMEM : BH_E_CLOSED;
+    call->done.key_use = done;
+    bh_rec_key_ref_put(&keys, &(struct bh_rec_key_ref){key});
+    /* a VERSION that was decided on is told first: the answer is then about a queued that knows of it */
+    err = bh_buf_err(&keys);
+    if (!err)
+        err = tell_version(queued, controld->core.version);
+    if (!err)
+        err = BH_PEER_CALL(queued, KEY_USE, key_use, &((struct bh_msg_key_use){bh_buf_view(&keys)}), QUEUE_TIMEOUT_MS,
+                           on_key_use_reply, call, NULL);
+    bh_buf_free(&keys);
+    if (err)
+        free(call);
+    return err;
+}
+
+static void on_revoked_reply(void *ctx, bh_err err, struct bh_ipc_message *message)
+{
+    struct call call = *(struct call *)ctx;
+
+    (void)message;
+    free(ctx);
+    if (call.done.told)
+        call.done.told(call.ctx, err);
+}
+
+static bh_err revoke_keys(void *ctx, const uint64_t *ids, size_t count, bh_told *done, void *done_ctx)
+{
+    struct controld *controld = ctx;
+    struct bh_peer *keyd = bh_role_any_peer(controld->role, BH_ROLE_KEYD);
+    struct call *call = keyd ? new_call(controld, done_ctx) : NULL;
+    struct bh_buf keys = bh_buf_make(BH_IPC_BODY_MAX / 2);
+    bh_err err;
+
+    if (!call)
+        return keyd ? BH_E_NOMEM : BH_E_CLOSED;
+    call->done.told = done;
+    for (size_t i = 0; i < count; i++)
+        bh_rec_key_ref_put(&keys, &(struct bh_rec_key_ref){ids[i]});
+    err = bh_buf_err(&keys);
+    if (!err)
+        err = BH_PEER_CALL(keyd, KEYS_REVOKED, keys_revoked, &((struct bh_msg_keys_revoked){bh_buf_view(&keys)}),
+                           KEY_TIMEOUT_MS, on_revoked_reply, call, NULL);
+    bh_buf_free(&keys);
     if (err)
         free(call);
     return err;
@@ -499,6 +571,25 @@ static void on_wake(void *ctx)
     bh_controld_tell_events(&controld->core);
 }
 
+static void order_keys_wake(void *ctx, int64_t in_ms)
+{
+    struct controld *controld = ctx;
+    bh_time_ms at = read_clock(ctx) + in_ms;
+
+    if (controld->keys_wake_at && controld->keys_wake_at <= at)
+        return;
+    controld->keys_wake_at = at;
+    bh_timer_set(&controld->keys_wake, in_ms);
+}
+
+static void on_keys_wake(void *ctx)
+{
+    struct controld *controld = ctx;
+
+    controld->keys_wake_at = 0;
+    bh_keys_wake(&controld->core);
+}
+
 static void order_settle(void *ctx)
 {
     struct controld *controld = ctx;
@@ -549,6 +640,9 @@ static const struct bh_controld_out orders = {.make_key = make_key,
                                               .version = push_version,
                                               .wake = order_wake,
                                               .settle = order_settle,
+                                              .key_use = key_use,
+                                              .revoke_keys = revoke_keys,
+                                              .wake_keys = order_keys_wake,
                                               .log = write_log,
                                               .tell_events = tell_events};
 
@@ -715,6 +809,8 @@ static bh_err read_platform(struct controld *controld)
     controld->core.egress_keep_ms = (int64_t)config->egress_keep_s * 1000;
     controld->core.dnssec =
         (struct bh_dnssec_times){(int64_t)config->dnssec_hold_s * 1000, (int64_t)config->dnssec_roll_s * 1000};
+    controld->core.key_policy.period_ms = (int64_t)config->key_period_s * 1000;
+    controld->core.key_policy.receiver_delay_ms = (int64_t)config->receiver_delay_s * 1000;
     controld->core.contacts = config->contacts;
     controld->core.contact_count = config->contact_count;
     controld->core.check_policy = (struct bh_check_policy){.grace_ms = (int64_t)config->grace_s * 1000,
@@ -798,6 +894,7 @@ static bh_err start(struct bh_role *role)
     err = controld->scratch ? bh_timer_init(role->loop, &controld->wake, on_wake, controld) : BH_E_NOMEM;
     if (!err)
         err = bh_timer_init(role->loop, &controld->zone_keys, on_zone_keys_wake, controld);
+        err = bh_timer_init(role->loop, &controld->keys_wake, on_keys_wake, controld);
     if (!err)
         err = bh_psl_new(NULL, &controld->psl);
     if (!err)
@@ -813,17 +910,28 @@ static bh_err start(struct bh_role *role)
     return err ? err : open_socket(controld);
 }
 
+/* Which keys sign no more comes first: keyd waits for it before it uses a grant from before its start. */
+static void keyd_up(struct controld *controld)
+{
+    if (bh_keys_tell_revoked(&controld->core, NULL, NULL))
+        bh_logf(&controld->role->log, BH_LOG_ERROR, "keyd cannot be told which keys are revoked");
+    bh_controld_need_keys(&controld->core);
+    order_keys_wake(controld, 500);
+}
+
 /* The platform's own domain has its keys as soon as keyd is there; dnsd gets all zones when it comes up. */
 static void peer_up(struct bh_role *role, struct bh_peer *peer)
 {
     struct controld *controld = role->state;
 
     if (peer->kind == BH_ROLE_KEYD)
-        bh_controld_need_keys(&controld->core);
+        keyd_up(controld);
     if (peer->kind == BH_ROLE_STEWARD)
         bh_timer_set(&controld->wake, 500);
     if (peer->kind == BH_ROLE_QUEUED)
         bh_controld_tell_events(&controld->core);
+    if (peer->kind == BH_ROLE_STEWARD || peer->kind == BH_ROLE_QUEUED)
+        order_keys_wake(controld, 500);
     if (peer->kind == BH_ROLE_SMTPD || peer->kind == BH_ROLE_QUEUED)
         (void)!tell_version(peer, controld->core.version);
     if (peer->kind != BH_ROLE_DNSD)
@@ -849,6 +957,9 @@ static void reload(struct bh_role *role)
     bh_timer_set(&controld->wake, 500);
     if (bh_zone_keys_platform(&controld->core, role->config->dnssec_platform))
         bh_logf(&role->log, BH_LOG_ERROR, "cannot turn signing of the platform's zones on or off");
+    if (bh_key_due_all(controld->core.store, bh_loop_now(role->loop)))
+        bh_logf(&role->log, BH_LOG_ERROR, "keys keep the old schedule for a day");
+    order_keys_wake(controld, 0);
     bh_controld_changed(&controld->core);
 }
 
@@ -861,6 +972,7 @@ static void stop(struct bh_role *role)
     bh_store_close(controld->core.store);
     bh_timer_free(&controld->wake);
     bh_timer_free(&controld->zone_keys);
+    bh_timer_free(&controld->keys_wake);
     bh_psl_free(controld->psl);
     bh_arena_free(controld->scratch);
     free(controld->ns);

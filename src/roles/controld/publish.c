@@ -94,6 +94,14 @@ void bh_publish_every(struct bh_controld *core)
     mark(core, DIRTY_RUA, 0, (bh_str){"", 0});
     if (bh_shard_list(core->store, mark_shard, core))
         core->out->log(core->out_ctx, BH_LOG_ERROR, "cannot list the shards", bh_str_c(bh_store_error(core->store)));
+void bh_publish_keys(struct bh_controld *core, const struct bh_domain *domain)
+{
+    if (bh_domain_has_targets(domain))
+        mark(core, DIRTY_SHARD, 0, bh_str_c(domain->token.shard));
+    if (bh_domain_has_zone(domain))
+        mark(core, DIRTY_DELEGATED, domain->id, (bh_str){"", 0});
+    if (bh_str_eq(domain->name, core->platform.domain))
+        bh_publish_platform(core);
 }
 
 void bh_publish_removed(struct bh_controld *core, bh_str zone)

@@ -9,6 +9,7 @@
 #include "io/ipc.h"
 #include "io/sandbox.h"
 #include "mail/verp.h"
+#include "revoked.h"
 #include "roles/config.h"
 #include "roles/grant.h"
 #include "signer.h"
@@ -26,7 +27,6 @@
 enum {
     MASTER_FD = 3,
     CONNECTIONS_MAX = 256,
-    KEYS_PER_THREAD = 4096,
     IMPORT_MAX = BH_JOB_OBJECT_MAX,
     TICK_MS = 60 * 1000,
     ITEMS_MAX = 8,   /* in one SIGN */
@@ -56,6 +56,7 @@ struct keyd {
     size_t jobs_waiting;
     uint8_t queued_grant_key[BH_VAULT_KEY_BYTES], controld_grant_key[BH_VAULT_KEY_BYTES];
     uint16_t told_period;
+    struct bh_revoked revoked;
 };
 
 /* ---- sending ---- */
@@ -175,6 +176,8 @@ static uint8_t check_item(struct keyd *keyd, const struct bh_rec_sign_item *item
         return err == BH_E_TIMEOUT ? 4 : 1;
     if (ret_grant->kind != BH_GRANT_DKIM || ret_grant->granter != BH_ROLE_QUEUED)
         return 1;
+    if (bh_revoked_has(&keyd->revoked, ret_grant->key_id))
+        return 6;
     return item->digest.n == BH_DKIM_HASH_BYTES ? 0 : 3;
 }
 
@@ -193,18 +196,20 @@ static struct bh_job *make_sign_job(struct keyd *keyd, const struct bh_rec_sign_
     if (!job)
         return NULL;
     job->item = item->item;
+    job->key_id = refused ? 0 : grant.key_id;
     job->refused = refused;
     if (!refused)
         memcpy(job->digest, item->digest.p, BH_DKIM_HASH_BYTES);
     return job;
 }
 
+/* A key that was revoked while a worker had the job: its signature does not leave. */
 static void answer_signature(struct connection *connection, const struct bh_job *job, struct bh_buf *items)
 {
-    struct bh_rec_signature record = {job->item, job->refused,
-                                      bh_str_of((const char *)job->signature, job->refused ? 0 : job->signature_bytes)};
+    uint8_t refused = bh_revoked_has(&connection->keyd->revoked, job->key_id) ? 6 : job->refused;
+    struct bh_rec_signature record = {job->item, refused,
+                                      bh_str_of((const char *)job->signature, refused ? 0 : job->signature_bytes)};
 
-    (void)connection;
     bh_rec_signature_put(items, &record);
 }
 
@@ -252,6 +257,22 @@ static bh_err handle_sign(struct connection *connection, const struct bh_ipc_mes
         reply_signatures(connection, message->id, &refused);
     bh_buf_free(&refused);
     return err == BH_DONE ? BH_OK : err == BH_MORE ? BH_E_LIMIT : err;
+}
+
+/* From the reply on no signature by these keys leaves. */
+static bh_err handle_revoked(struct connection *connection, const struct bh_ipc_message *message)
+{
+    struct bh_msg_keys_revoked list;
+    struct bh_buf body = bh_buf_make(64);
+    bh_err err = bh_msg_keys_revoked_get(message->body, &list);
+
+    if (!err)
+        err = bh_revoked_set(&connection->keyd->revoked, list.keys);
+    if (err)
+        return err;
+    bh_msg_keys_revoked_put(&body, &(struct bh_msg_keys_revoked){{"", 0}});
+    send_body(connection, BH_MSG_KEYS_REVOKED_REPLY, message->id, &body);
+    return BH_OK;
 }
 
 /* ---- signing zones: a batch of digests against controld's grant ---- */
@@ -453,7 +474,7 @@ static bh_err start(struct keyd *keyd, bh_str body)
         err = bh_sandbox_filter(message.filter);
     if (err)
         return err;
-    keyd->signer = bh_signer_new(&keyd->vault, keyd->config->signer_threads, KEYS_PER_THREAD, keyd->wake_fd);
+    keyd->signer = bh_signer_new(&keyd->vault, keyd->config->signer_threads, keyd->config->key_cache, keyd->wake_fd);
     if (!keyd->signer)
         return BH_E_NOMEM;
     keyd->told_period = bh_verp_period(bh_clock_now());
@@ -583,6 +604,8 @@ static bh_err on_message(void *ctx, struct bh_ipc_message *message)
     if (connection->kind == BH_ROLE_CONTROLD &&
         (message->type == BH_MSG_KEY_GENERATE || message->type == BH_MSG_KEY_IMPORT))
         return handle_key(connection, message);
+    if (connection->kind == BH_ROLE_CONTROLD && message->type == BH_MSG_KEYS_REVOKED)
+        return handle_revoked(connection, message);
     if (connection->kind == BH_ROLE_CONTROLD && message->type == BH_MSG_ZONE_SIGN)
         return handle_zone_sign(connection, message);
     return BH_E_DENIED;
@@ -613,6 +636,12 @@ static void flush_all(struct keyd *keyd)
     }
 }
 
+/* Senders that have said hello wait until it is known which keys may sign no more. */
+static bool may_be_heard(const struct connection *connection)
+{
+    return connection->kind != BH_ROLE_SENDER || !connection->said_hello || connection->keyd->revoked.known;
+}
+
 static void turn(struct keyd *keyd)
 {
     struct pollfd fds[CONNECTIONS_MAX + 1];
@@ -625,8 +654,9 @@ static void turn(struct keyd *keyd)
         if (!connection->open)
             continue;
         owners[count] = connection;
-        fds[count++] =
-            (struct pollfd){connection->ipc.fd, (short)(POLLIN | (bh_ipc_pending(&connection->ipc) ? POLLOUT : 0)), 0};
+        fds[count++] = (struct pollfd){
+            connection->ipc.fd,
+            (short)((may_be_heard(connection) ? POLLIN : 0) | (bh_ipc_pending(&connection->ipc) ? POLLOUT : 0)), 0};
     }
     fds[count] = (struct pollfd){keyd->wake_fd, POLLIN, 0};
     if (poll(fds, count + 1, TICK_MS) < 0 && errno != EINTR)
@@ -634,7 +664,7 @@ static void turn(struct keyd *keyd)
     if (fds[count].revents)
         collect_finished(keyd);
     for (nfds_t i = 0; i < count; i++)
-        if (fds[i].revents && owners[i]->open && owners[i]->ipc.fd == fds[i].fd)
+        if (fds[i].revents && owners[i]->open && owners[i]->ipc.fd == fds[i].fd && may_be_heard(owners[i]))
             serve(owners[i], fds[i].revents);
     tell_new_period(keyd);
     flush_all(keyd);
@@ -647,6 +677,7 @@ static void clean_up(struct keyd *keyd)
     for (size_t i = CONNECTIONS_MAX; i > 0; i--)
         close_connection(&keyd->connections[i - 1]);
     bh_signer_free(keyd->signer);
+    bh_revoked_free(&keyd->revoked);
     bh_config_free(keyd->config);
     bh_wipe(keyd, sizeof(*keyd));
     free(keyd);

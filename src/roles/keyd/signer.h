@@ -20,6 +20,7 @@ struct bh_job {
     uint64_t connection; /* the requester, as the main thread numbers it */
     uint32_t request;
     uint32_t item;
+    uint64_t key_id;
     uint8_t refused; /* 0 or a reason of bh_rec_signature */
     uint8_t digest[BH_DKIM_HASH_BYTES];
     uint8_t signature[BH_DKIM_SIGNATURE_MAX];

@@ -381,6 +381,15 @@ static void read_routes(struct reading *reading, cfg_t *cfg)
     }
 }
 
+static void read_keys(struct reading *reading, cfg_t *keys)
+{
+    struct bh_config *c = reading->config;
+
+    c->key_period_s = get_duration(reading, keys, "rotate-every", 0);
+    c->receiver_delay_s = get_duration(reading, keys, "receiver-delay", 1);
+    c->key_cache = get_number(reading, keys, "cache", 16, 10000000);
+}
+
 static void read_numbers(struct reading *reading, cfg_t *cfg)
 {
     struct bh_config *c = reading->config;
@@ -413,6 +422,7 @@ static void read_numbers(struct reading *reading, cfg_t *cfg)
     c->dnssec_platform = cfg_getbool(dnssec, "platform");
     c->dnssec_hold_s = get_duration(reading, dnssec, "hold", 1);
     c->dnssec_roll_s = get_duration(reading, dnssec, "roll-after", 0);
+    read_keys(reading, cfg_getsec(cfg, "keys"));
     c->dns_port_override = (uint16_t)get_number(reading, cfg, "dns-port-override", 0, 65535);
     c->smtp_port = (uint16_t)get_number(reading, cfg, "smtp-port", 1, 65535);
     c->uid_base = get_number(reading, cfg, "uid-base", 0, UINT32_MAX - 100);
@@ -562,6 +572,8 @@ static cfg_t *make_schema(void)
                          CFG_INT("retry-growth", 200, CFGF_NONE),  CFG_STR("expire", "5d", CFGF_NONE),
                          CFG_STR("retention", "30d", CFGF_NONE),   CFG_INT("unacknowledged", 64, CFGF_NONE),
                          CFG_STR("bounce-keep", "21d", CFGF_NONE), CFG_END()};
+    cfg_opt_t keys[] = {CFG_STR("rotate-every", "90d", CFGF_NONE), CFG_STR("receiver-delay", "7d", CFGF_NONE),
+                        CFG_INT("cache", 4096, CFGF_NONE), CFG_END()};
     cfg_opt_t processes[] = {CFG_INT("smtpd", 1, CFGF_NONE), CFG_INT("sender", 1, CFGF_NONE),
                              CFG_INT("dnsd", 1, CFGF_NONE), CFG_INT("signer-threads", 2, CFGF_NONE), CFG_END()};
     cfg_opt_t dnssec[] = {CFG_BOOL("platform", cfg_false, CFGF_NONE), CFG_STR("hold", "28h", CFGF_NONE),
@@ -600,6 +612,7 @@ static cfg_t *make_schema(void)
                         CFG_SEC("resolver", resolver, CFGF_NONE),
                         CFG_SEC("route", route, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
                         CFG_SEC("limits", limits, CFGF_NONE),
+                        CFG_SEC("keys", keys, CFGF_NONE),
                         CFG_SEC("queue", queue, CFGF_NONE),
                         CFG_SEC("processes", processes, CFGF_NONE),
                         CFG_SEC("dnssec", dnssec, CFGF_NONE),

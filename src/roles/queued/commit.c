@@ -150,6 +150,7 @@ static void committed(void *ctx, bh_err err)
         return;
     q->stats.commits++;
     policy_written(q);
+    key_uses_written(q);
     while (!bh_list_empty(&g->results)) {
         struct pending_result *result = BH_CONTAINER_OF(bh_list_take(&g->results), struct pending_result, node);
 
@@ -172,6 +173,7 @@ void group_flush(struct bh_queued *q)
     BH_LIST_EACH (node, &g->results)
         write_result(q, BH_CONTAINER_OF(node, struct pending_result, node));
     policy_write(q);
+    key_uses_write(q);
     err = body_files_sync(&q->files);
     if (err) {
         bh_store_rollback(q->store);

@@ -23,6 +23,8 @@ static void set_defaults(struct bh_queued_options *o)
         o->settle_ms = 5000;
     if (!o->content_max_bytes)
         o->content_max_bytes = 64u << 20;
+    if (!o->key_use_ahead_ms)
+        o->key_use_ahead_ms = 60000;
     if (!o->retry.first_s)
         o->retry = bh_retry_default();
 }
@@ -178,6 +180,7 @@ static void make_parts(struct bh_queued *q)
     bh_map_init(&q->identities.by_key, q->options.seed);
     bh_map_init(&q->identities.by_token, q->options.seed);
     bh_map_init(&q->flights, q->options.seed);
+    key_uses_init(q);
     q->scratch = bh_buf_make(1 << 18);
     q->started_at = now_of(q);
     q->purge_at = q->started_at + PURGE_EVERY_MS;
@@ -220,6 +223,7 @@ void bh_queued_free(struct bh_queued *q)
     group_free(q);
     flights_free(q);
     identities_free(q);
+    key_uses_free(q);
     contents_free(&q->contents);
     while (!bh_list_empty(&q->workers)) {
         struct bh_worker *worker = BH_CONTAINER_OF(bh_list_take(&q->workers), struct bh_worker, node);
@@ -244,6 +248,7 @@ void bh_queued_configure(struct bh_queued *q, const struct bh_queued_options *op
     q->options.recipients_max = options->recipients_max;
     q->options.results_max = options->results_max;
     q->options.sender_count = options->sender_count;
+    q->options.key_use_ahead_ms = options->key_use_ahead_ms;
     set_defaults(&q->options);
 }
 

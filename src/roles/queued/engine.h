@@ -77,6 +77,7 @@ struct bh_queued_options {
     int64_t results_wait_ms;  /* 0: 20 */
     int64_t settle_ms;        /* 0: 5000 */
     uint32_t sender_count;    /* that report after a restart */
+    int64_t key_use_ahead_ms; /* how far ahead the last use of a key is written; 0: a minute */
     size_t content_max_bytes; /* fresh messages kept in memory until they were given out; 0: 64 MiB */
 };
 
@@ -133,6 +134,11 @@ void bh_queued_gate(struct bh_queued *queued, bool open);
 void bh_queued_version(struct bh_queued *queued);
 /* The answer to ask_identity; NULL: there is none (controld went away, or timed out). */
 void bh_queued_identity(struct bh_queued *queued, uint64_t token, const struct bh_msg_identity_reply *reply);
+
+/* KEY_USE: for each key_ref of `keys` a key_use is appended. `ret_settled`: false while senders have not told what they
+ * work on. BH_E_TRUNCATED. */
+BH_MUST bh_err bh_queued_key_use(struct bh_queued *queued, bh_str keys, struct bh_buf *ret_uses,
+                                 bh_time_ms *ret_started_at, bool *ret_settled);
 
 /* ---- commands ---- */
 

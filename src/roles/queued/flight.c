@@ -207,6 +207,7 @@ static void send_deliver(struct bh_queued *q, struct flight *flight, const struc
         deliver.tls = identity->tls;
         deliver.keys = keys_with_grants(q, flight, identity->keys);
         fill_way(q, flight, source, &deliver);
+        flight_keys_note(flight, identity->keys);
     }
     if (!flight->content->body.p) {
         fd = body_file_read(&q->files, flight->content->row.id);
@@ -408,8 +409,10 @@ bh_err bh_queued_worker_up(struct bh_queued *q, void *peer, enum bh_destination 
 
 void bh_queued_worker_down(struct bh_queued *q, struct bh_worker *worker)
 {
-    while (!bh_list_empty(&worker->flights))
+    while (!bh_list_empty(&worker->flights)) {
+        flight_keys_lost(q, BH_LIST_HEAD(&worker->flights, struct flight, node));
         flight_put_back(q, BH_LIST_HEAD(&worker->flights, struct flight, node));
+    }
     BH_LIST_EACH (node, &q->group.results) {
         struct pending_result *result = BH_CONTAINER_OF(node, struct pending_result, node);
 

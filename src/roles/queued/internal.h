@@ -216,6 +216,27 @@ const struct source *identity_source(struct bh_queued *q, const struct identity 
  * memory for that, it is found again by its time. */
 void identity_hold(struct identity *identity, const struct bh_queue_item *item);
 
+/* ---- key_use.c: which keys are in use ---- */
+
+enum { FLIGHT_KEYS_MAX = 4 };
+
+struct key_uses {
+    struct bh_map by_key;
+    struct bh_list dirty; /* written with the next commit */
+};
+
+void key_uses_init(struct bh_queued *q);
+void key_uses_free(struct bh_queued *q);
+/* A key has signed, now at the latest; keys as a result names them. */
+void key_used(struct bh_queued *q, uint64_t key);
+void keys_used(struct bh_queued *q, bh_str ids);
+/* Into the open transaction; then, when it is durable. */
+void key_uses_write(struct bh_queued *q);
+void key_uses_written(struct bh_queued *q);
+/* The keys (a list of sealed_key) go out with this flight; its worker died with them. */
+void flight_keys_note(struct flight *flight, bh_str keys);
+void flight_keys_lost(struct bh_queued *q, const struct flight *flight);
+
 /* ---- flight.c: deliveries in hand ---- */
 
 struct bh_worker {
@@ -239,6 +260,9 @@ struct flight {
     struct content *content; /* until it is given out */
     uint64_t delivery_id;
     uint32_t attempt;
+    bool keys_known; /* false: given out by an earlier queued */
+    uint8_t key_count;
+    uint64_t keys[FLIGHT_KEYS_MAX];
 };
 
 /* Gives out what may go. */
@@ -373,6 +397,7 @@ struct bh_queued {
     struct identities identities;
     struct policy policy;
     struct bh_map flights; /* by delivery id */
+    struct key_uses key_uses;
     struct bh_id_source message_ids, delivery_ids, event_ids;
     size_t not_given_out; /* flights without a worker */
     bh_time_ms started_at;

@@ -12,7 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { IDENTITY_TIMEOUT_MS = 15000, GRANT_LIFE_MS = 3600 * 1000, PATH_BYTES = 4096 };
+enum { IDENTITY_TIMEOUT_MS = 15000, PATH_BYTES = 4096 };
 
 /* A connection to a peer: `generation` tells an answer for the last one from one for this. */
 struct link {
@@ -147,7 +147,7 @@ static void put_grant(void *ctx, struct bh_buf *out, uint64_t delivery_id, uint3
                              .key_id = key->key_id,
                              .domain = key->domain,
                              .selector = key->selector,
-                             .expires_at = at + GRANT_LIFE_MS};
+                             .expires_at = at + BH_GRANT_LIFE_MS};
 
     bh_grant_put(out, queued->grant_key, &grant);
 }
@@ -208,6 +208,7 @@ static struct bh_queued_options make_options(struct queued *queued)
         .recipients_max = config->recipients_max,
         .results_max = config->unacknowledged_max,
         .sender_count = config->sender_count,
+        .key_use_ahead_ms = config->receiver_delay_s < 6000 ? (int64_t)config->receiver_delay_s * 10 : 60000,
     };
 }
 
@@ -396,6 +397,24 @@ static bh_err on_event(struct queued *queued, struct bh_peer *peer, const struct
     return err ? err : bh_queued_event(queued->engine, &from, event.events);
 }
 
+static bh_err on_key_use(struct queued *queued, struct bh_peer *peer, const struct bh_ipc_message *message)
+{
+    struct bh_msg_key_use ask;
+    struct bh_msg_key_use_reply reply = {.settled = 0};
+    struct bh_buf uses = bh_buf_make(BH_IPC_BODY_MAX / 2);
+    bool settled = false;
+    bh_err err = bh_msg_key_use_get(message->body, &ask);
+
+    if (!err)
+        err = bh_queued_key_use(queued->engine, ask.keys, &uses, &reply.started_at, &settled);
+    reply.keys = bh_buf_view(&uses);
+    reply.settled = settled;
+    if (!err)
+        err = BH_PEER_SEND(peer, KEY_USE_REPLY, message->id, key_use_reply, &reply);
+    bh_buf_free(&uses);
+    return err;
+}
+
 static bh_err on_result(struct queued *queued, struct bh_worker *worker, bh_str body)
 {
     struct bh_msg_result result;
@@ -487,6 +506,8 @@ static bh_err handle_message(struct bh_role *role, struct bh_peer *peer, struct 
         return BH_E_DENIED;
     if (message->type == BH_MSG_COMMAND)
         return on_command(queued, peer, message);
+    if (message->type == BH_MSG_KEY_USE)
+        return on_key_use(queued, peer, message);
     if (message->type == BH_MSG_VERSION) {
         bh_queued_version(queued->engine);
         return BH_OK;

@@ -39,6 +39,17 @@ static void json_number(struct bh_buf *out, const char *key, uint64_t value)
     bh_buf_printf(out, "%s\"%s\":%llu", out->n > 1 ? "," : "", key, (unsigned long long)value);
 }
 
+/* "12 15" as [12,15]; digits and blanks alone are let through. */
+static void json_key_ids(struct bh_buf *out, bh_str ids)
+{
+    if (!ids.n)
+        return;
+    bh_buf_add(out, out->n > 1 ? BH_STR(",\"signed_keys\":[") : BH_STR("\"signed_keys\":["));
+    for (size_t i = 0; i < ids.n; i++)
+        bh_buf_char(out, bh_is_digit(ids.p[i]) ? ids.p[i] : ',');
+    bh_buf_char(out, ']');
+}
+
 static void write_detail(struct bh_buf *out, const struct bh_msg_result *r, uint32_t attempt)
 {
     bh_buf_char(out, '{');
@@ -51,6 +62,7 @@ static void write_detail(struct bh_buf *out, const struct bh_msg_result *r, uint
     json_text(out, "trail", r->trail);
     json_text(out, "phase", r->phase);
     json_text(out, "signed_by", r->signed_by);
+    json_key_ids(out, r->signed_keys);
     json_text(out, "mail_from", r->mail_from);
     json_text(out, "class", r->refusal_class);
     json_text(out, "reason", r->refusal_reason);
@@ -193,6 +205,7 @@ static bh_err settle_taken(struct bh_queued *q, struct bh_worker *worker, struct
     bh_buf_free(&detail);
     if (!r)
         return BH_E_NOMEM;
+    keys_used(q, result->signed_keys);
     r->worker = worker;
     r->delivery_id = result->delivery_id;
     r->attempts = attempt;

@@ -46,6 +46,19 @@ static bh_str signed_by(struct delivery *delivery)
     return copy;
 }
 
+static bh_str signed_keys(struct delivery *delivery)
+{
+    struct bh_buf ids = bh_buf_make(1024);
+    bh_str copy;
+
+    for (size_t i = 0; i < delivery->key_count; i++)
+        if (delivery->signed_fields[i].p)
+            bh_buf_printf(&ids, "%s%llu", ids.n ? " " : "", (unsigned long long)delivery->keys[i].key_id);
+    copy = bh_arena_dup(delivery->arena, bh_buf_view(&ids));
+    bh_buf_free(&ids);
+    return copy;
+}
+
 void bh_delivery_end(struct delivery *delivery, const struct delivery_end *end)
 {
     struct sender *sender = delivery->sender;
@@ -60,6 +73,7 @@ void bh_delivery_end(struct delivery *delivery, const struct delivery_end *end)
                                    .tls = bh_str_c(end->tls),
                                    .phase = bh_str_c(end->phase),
                                    .signed_by = signed_by(delivery),
+                                   .signed_keys = signed_keys(delivery),
                                    .mail_from = delivery->mail_from,
                                    .policy = bh_str_c(end->policy),
                                    .local = end->local,

@@ -86,15 +86,17 @@ static void refuse(struct delivery *delivery, uint8_t refused)
                                           "the sealed key does not open",
                                           "keyd did not get a hash",
                                           "the grant is too old",
-                                          "keyd could not sign"};
+                                          "keyd could not sign",
+                                          "the key was revoked meanwhile: the next one signs"};
 
     bh_list_remove(&delivery->list);
-    bh_delivery_end(delivery,
-                    &(struct delivery_end){.verdict = BH_DEFERRED,
-                                           .code = 451,
-                                           .enhanced = "4.3.0",
-                                           .text = bh_str_c(refused < 6 ? reasons[refused] : "keyd could not sign"),
-                                           .phase = "sign"});
+    bh_delivery_end(delivery, &(struct delivery_end){.verdict = BH_DEFERRED,
+                                                     .code = 451,
+                                                     .enhanced = "4.3.0",
+                                                     .text = bh_str_c(refused < sizeof(reasons) / sizeof(reasons[0])
+                                                                          ? reasons[refused]
+                                                                          : "keyd could not sign"),
+                                                     .phase = "sign"});
 }
 
 static void take_signature(struct sender *sender, const struct bh_rec_signature *record)
@@ -105,8 +107,8 @@ static void take_signature(struct sender *sender, const struct bh_rec_signature 
     if (!delivery || delivery->signed_fields[key].p)
         return;
     if (record->refused) {
-        bh_logf(&sender->role->log, BH_LOG_ERROR, "no signature for %.*s: reason %u",
-                BH_FMT(delivery->keys[key].domain), record->refused);
+        bh_logf(&sender->role->log, record->refused == 6 ? BH_LOG_INFO : BH_LOG_ERROR,
+                "no signature for %.*s: reason %u", BH_FMT(delivery->keys[key].domain), record->refused);
         refuse(delivery, record->refused);
         return;
     }

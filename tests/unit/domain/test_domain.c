@@ -590,7 +590,8 @@ static void test_pace(void **state)
 
 static void test_key_life(void **state)
 {
-    assert_true(bh_key_may_become(BH_KEY_PUBLISHED, BH_KEY_ACTIVE));
+    assert_true(bh_key_may_become(BH_KEY_SEEN, BH_KEY_ACTIVE));
+    assert_false(bh_key_may_become(BH_KEY_PUBLISHED, BH_KEY_ACTIVE));
     assert_false(bh_key_may_become(BH_KEY_CREATED, BH_KEY_ACTIVE));
     assert_false(bh_key_may_become(BH_KEY_WITHDRAWN, BH_KEY_ACTIVE));
     assert_true(bh_key_may_become(BH_KEY_ACTIVE, BH_KEY_REVOKED));

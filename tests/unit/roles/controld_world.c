@@ -137,6 +137,37 @@ static void take_wake(void *ctx, int64_t in_ms)
     (void)ctx, (void)in_ms;
 }
 
+static bh_err key_use(void *ctx, uint64_t key, bh_key_used *done, void *done_ctx)
+{
+    struct world *w = ctx;
+    struct bh_buf uses = bh_buf_make(64);
+
+    if (w->queued_is_down)
+        return BH_E_CLOSED;
+    bh_rec_key_use_put(&uses, &(struct bh_rec_key_use){key, w->key_signed_at, w->keys_in_hand});
+    done(done_ctx, BH_OK, &(struct bh_msg_key_use_reply){bh_buf_view(&uses), 0, 1});
+    bh_buf_free(&uses);
+    return BH_OK;
+}
+
+static bh_err revoke_keys(void *ctx, const uint64_t *keys, size_t count, bh_told *done, void *done_ctx)
+{
+    struct world *w = ctx;
+
+    if (w->keyd_is_down)
+        return BH_E_CLOSED;
+    w->revoked_count = count;
+    w->last_revoked = count ? keys[count - 1] : 0;
+    if (done)
+        done(done_ctx, BH_OK);
+    return BH_OK;
+}
+
+static void take_keys_wake(void *ctx, int64_t in_ms)
+{
+    (void)ctx, (void)in_ms;
+}
+
 static void take_settle(void *ctx)
 {
     ((struct world *)ctx)->settles++;
@@ -180,6 +211,9 @@ static const struct bh_controld_out orders = {.make_key = make_key,
                                               .version = take_version,
                                               .wake = take_wake,
                                               .settle = take_settle,
+                                              .key_use = key_use,
+                                              .revoke_keys = revoke_keys,
+                                              .wake_keys = take_keys_wake,
                                               .log = take_log,
                                               .tell_events = take_events};
 

@@ -28,6 +28,10 @@ struct world {
     bh_str soa_zone;
     bool queued_is_down;
     char last_submit[1 << 17], last_recipients[2000];
+    bh_time_ms key_signed_at;
+    uint32_t keys_in_hand;
+    size_t revoked_count;
+    uint64_t last_revoked;
     unsigned zones, commits, versions, settles, submits;
     unsigned tellings, told_count;
     int told_kinds[8];

@@ -128,7 +128,8 @@ static void send_secret(struct world *w)
 
 static void send_start(struct world *w)
 {
-    struct bh_config config = {.signer_threads = 2, .bounce_keep_s = 86400, .smtpd_count = 1, .sender_count = 1};
+    struct bh_config config = {
+        .signer_threads = 2, .key_cache = 100, .bounce_keep_s = 86400, .smtpd_count = 1, .sender_count = 1};
     struct bh_buf bytes = bh_buf_make(1 << 16), body = bh_buf_make(1 << 17);
 
     bh_config_put(&bytes, &config);
@@ -136,6 +137,20 @@ static void send_start(struct world *w)
     fake_say(&w->master, BH_MSG_START, 0, &body, -1);
     assert_true(fake_wait(&w->master, BH_MSG_READY));
     bh_buf_free(&bytes);
+    bh_buf_free(&body);
+}
+
+/* The list of revoked keys: empty, or of this one. */
+static void tell_revoked(struct world *w, uint64_t key)
+{
+    struct bh_buf ids = bh_buf_make(64), body = bh_buf_make(128);
+
+    if (key)
+        bh_rec_key_ref_put(&ids, &(struct bh_rec_key_ref){key});
+    bh_msg_keys_revoked_put(&body, &(struct bh_msg_keys_revoked){bh_buf_view(&ids)});
+    fake_say(&w->controld, BH_MSG_KEYS_REVOKED, 3, &body, -1);
+    assert_true(fake_wait(&w->controld, BH_MSG_KEYS_REVOKED_REPLY));
+    bh_buf_free(&ids);
     bh_buf_free(&body);
 }
 
@@ -148,6 +163,7 @@ static int open_world(void **state)
     send_start(w);
     connect_granter(w, &w->controld, BH_ROLE_CONTROLD, w->controld_key);
     connect_granter(w, &w->queued, BH_ROLE_QUEUED, w->queued_key);
+    tell_revoked(w, 0);
     connect_sender(w, 0);
     for (size_t i = 0; i < 2; i++) {
         struct bh_msg_key_reply reply;
@@ -185,6 +201,19 @@ static int close_world(void **state)
 }
 
 /* ---- a sender that was taken over ---- */
+
+static void test_a_revoked_key_signs_no_more(void **state)
+{
+    struct world *w = *state;
+    struct bh_grant grant = grant_for(0), other = grant_for(1);
+
+    assert_int_equal(ask(w, &grant, w->queued_key, bh_buf_view(&w->sealed[0])), 0);
+    tell_revoked(w, grant.key_id);
+    assert_int_equal(ask(w, &grant, w->queued_key, bh_buf_view(&w->sealed[0])), 6);
+    assert_int_equal(ask(w, &other, w->queued_key, bh_buf_view(&w->sealed[1])), 0);
+    tell_revoked(w, 0);
+    assert_int_equal(ask(w, &grant, w->queued_key, bh_buf_view(&w->sealed[0])), 0);
+}
 
 static void test_nothing_without_a_grant(void **state)
 {
@@ -337,7 +366,8 @@ static void test_keys_from_what_is_no_file(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {CASE(test_nothing_without_a_grant),
+    const struct CMUnitTest tests[] = {CASE(test_a_revoked_key_signs_no_more),
+                                       CASE(test_nothing_without_a_grant),
                                        CASE(test_a_grant_opens_only_what_it_names),
                                        CASE(test_flipped_bits),
                                        CASE(test_a_sender_makes_no_keys),
