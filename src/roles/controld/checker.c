@@ -110,11 +110,7 @@ static unsigned worth(enum bh_dns_status status)
 }
 
 /* Several servers to one answer: what any of them found counts as found, and how many say so is kept. */
-<<<<<<< HEAD
 bh_err bh_seen_merge(struct bh_arena *arena, bh_str views, struct bh_seen *seen)
-=======
-bh_err bh_check_merge(struct bh_arena *arena, bh_str views, struct bh_seen *seen)
->>>>>>> 24ca0ff (domain, controld, keyd, queued: keys that are exchanged by themselves)
 {
     struct bh_cur cur = bh_cur_make(views);
     struct bh_rec_dns_server_view view;
@@ -152,11 +148,7 @@ static void on_answer(void *ctx, bh_err err, const struct bh_msg_dns_ask_reply *
     struct bh_seen *seen = &check->seen[question->at];
 
     if (!err)
-<<<<<<< HEAD
         err = bh_seen_merge(check->arena, reply->views, seen);
-=======
-        err = bh_check_merge(check->arena, reply->views, seen);
->>>>>>> 24ca0ff (domain, controld, keyd, queued: keys that are exchanged by themselves)
     if (err || !seen->servers) {
         seen->status = BH_DNS_TEMPFAIL;
         seen->why = err ? bh_str_c(bh_err_text(err)) : BH_STR("no name server could be found");

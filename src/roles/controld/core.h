@@ -111,7 +111,6 @@ struct bh_controld {
     struct bh_arena *provider_arena;              /* holds the next */
     struct bh_providers providers;
     bool changes_moved; /* bh_change_work has something to look at */
-    bool changes_moved;                           /* bh_change_work has something to look at */
     struct bh_key_policy key_policy; /* period_ms, receiver_delay_ms */
     struct bh_list keepings;         /* domains whose keys are in hand (keys.c) */
     size_t keeping_count, keys_making;
@@ -244,8 +243,6 @@ void bh_check_forget(struct bh_controld *core, void *ctx);
 /* Starts what is due and orders the next wake. */
 void bh_controld_wake(struct bh_controld *core);
 void bh_check_free(struct bh_controld *core);
-/* All servers' views of one question as one answer. BH_E_SYNTAX, BH_E_NOMEM. */
-BH_MUST bh_err bh_check_merge(struct bh_arena *arena, bh_str views, struct bh_seen *seen);
 
 /* egress.c: pools of egress addresses. `start` makes the pool "default" what the configured addresses (platform.egress)
  * say; called again after a reload. */

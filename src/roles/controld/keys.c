@@ -293,7 +293,7 @@ static void on_seen(void *ctx, bh_err err, const struct bh_msg_dns_ask_reply *re
     struct bh_seen *seen = &keeping->seen[question->at];
 
     if (!err)
-        err = bh_check_merge(keeping->arena, reply->views, seen);
+        err = bh_seen_merge(keeping->arena, reply->views, seen);
     if (err || !seen->servers)
         seen->status = BH_DNS_TEMPFAIL;
     if (--keeping->pending == 0 && !keeping->asking)
