@@ -80,6 +80,13 @@ void bh_keys_changed(struct bh_controld *core, const struct bh_domain *domain, b
         bh_controld_changed(core);
 }
 
+/* A core without the rest of behalf around it (tests of other parts) has no such order. */
+static void order_wake(struct bh_controld *core, int64_t in_ms)
+{
+    if (core->out->wake_keys)
+        core->out->wake_keys(core->out_ctx, in_ms);
+}
+
 /* ---- the end of a turn for a domain ---- */
 
 static void end_keeping(struct keeping *keeping, bh_time_ms due_at)
@@ -100,7 +107,7 @@ static void end_keeping(struct keeping *keeping, bh_time_ms due_at)
         core->keys_making--;
     bh_arena_free(keeping->arena);
     free(keeping);
-    core->out->wake_keys(core->out_ctx, due_at - now < BUSY_MS ? BUSY_MS : due_at - now);
+    order_wake(core, due_at - now < BUSY_MS ? BUSY_MS : due_at - now);
 }
 
 static void log_key(const struct keeping *keeping, const char *what)
@@ -498,7 +505,7 @@ void bh_keys_touch(struct bh_controld *core, int64_t domain)
     else if (bh_key_due_set(core->store, domain, bh_controld_now(core)))
         core->out->log(core->out_ctx, BH_LOG_ERROR, "cannot store when a key is due",
                        bh_str_c(bh_store_error(core->store)));
-    core->out->wake_keys(core->out_ctx, 0);
+    order_wake(core, 0);
 }
 
 void bh_keys_wake(struct bh_controld *core)
@@ -520,7 +527,7 @@ void bh_keys_wake(struct bh_controld *core)
         next = now + BUSY_MS; /* more wait than are in hand */
     if (next - now > IDLE_MS)
         next = now + IDLE_MS;
-    core->out->wake_keys(core->out_ctx, next - now < BUSY_MS ? BUSY_MS : next - now);
+    order_wake(core, next - now < BUSY_MS ? BUSY_MS : next - now);
 }
 
 bh_err bh_keys_tell_revoked(struct bh_controld *core, bh_told *done, void *ctx)
