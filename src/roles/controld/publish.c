@@ -94,6 +94,8 @@ void bh_publish_every(struct bh_controld *core)
     mark(core, DIRTY_RUA, 0, (bh_str){"", 0});
     if (bh_shard_list(core->store, mark_shard, core))
         core->out->log(core->out_ctx, BH_LOG_ERROR, "cannot list the shards", bh_str_c(bh_store_error(core->store)));
+}
+
 void bh_publish_keys(struct bh_controld *core, const struct bh_domain *domain)
 {
     if (bh_domain_has_targets(domain))
