@@ -149,6 +149,11 @@ static bh_err sign_zone(void *ctx, const struct bh_msg_zone_sign *message, bh_zo
         return keyd ? BH_E_NOMEM : BH_E_CLOSED;
     call->done.signed_ = done;
     err = BH_PEER_CALL(keyd, ZONE_SIGN, zone_sign, message, SIGN_TIMEOUT_MS, on_signatures, call, NULL);
+    if (err)
+        free(call);
+    return err;
+}
+
 /* ---- keys: whether they are in use, which sign no more ---- */
 
 static bh_err tell_version(struct bh_peer *peer, uint64_t version);
