@@ -899,6 +899,7 @@ static bh_err start(struct bh_role *role)
     err = controld->scratch ? bh_timer_init(role->loop, &controld->wake, on_wake, controld) : BH_E_NOMEM;
     if (!err)
         err = bh_timer_init(role->loop, &controld->zone_keys, on_zone_keys_wake, controld);
+    if (!err)
         err = bh_timer_init(role->loop, &controld->keys_wake, on_keys_wake, controld);
     if (!err)
         err = bh_psl_new(NULL, &controld->psl);
