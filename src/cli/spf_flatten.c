@@ -230,7 +230,6 @@ static int start(const struct bh_cli *cli, const struct bh_flatten_options *o, c
     for (size_t i = 0; i < o->sources->count; i++)
         (void)json_array_append_new(sources, json_string(o->sources->values[i]));
     (void)json_object_set_new(args, "sources", sources);
-    bh_json_add(args, "record", o->record);
     return ask_daemon(cli, "start", args, print_flat);
 }
 

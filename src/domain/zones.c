@@ -149,6 +149,14 @@ bh_err bh_rua_zone_begin(struct bh_arena *arena, const struct bh_platform *platf
     return ret_zone->err;
 }
 
+bh_err bh_flat_zone_begin(struct bh_arena *arena, const struct bh_platform *platform, struct bh_zone *ret_zone)
+{
+    *ret_zone = bh_zone_make(arena, bh_arena_printf(arena, "flat.%.*s", BH_FMT(platform->domain)));
+    add_soa(ret_zone, platform);
+    add_ns(ret_zone, platform, ret_zone->apex);
+    return ret_zone->err;
+}
+
 static void authorise_reports(struct bh_zone *zone, bh_str domain)
 {
     bh_str prefix = bh_arena_printf(zone->arena, "%.*s._report._dmarc", BH_FMT(domain));

@@ -40,6 +40,9 @@ void bh_shard_zone_add(struct bh_zone *zone, const struct bh_platform *platform,
 void bh_shard_zone_add_tombstone(struct bh_zone *zone, const struct bh_platform *platform, const char *kind,
                                  const struct bh_domain_view *view);
 
+/* flat.<platform>: flattened SPF records, added with bh_zone_add_txt. */
+BH_MUST bh_err bh_flat_zone_begin(struct bh_arena *arena, const struct bh_platform *platform, struct bh_zone *ret_zone);
+
 /* rua.<platform>, then its authorisations per domain. */
 BH_MUST bh_err bh_rua_zone_begin(struct bh_arena *arena, const struct bh_platform *platform, struct bh_zone *ret_zone);
 void bh_rua_zone_add(struct bh_zone *zone, const struct bh_platform *platform, const struct bh_domain *domain);

@@ -279,6 +279,30 @@ static const struct bh_schema_step steps[] = {
      " what TEXT NOT NULL,"
      " detail TEXT NOT NULL) STRICT;"
      "CREATE INDEX key_event_domain ON key_event(domain, id);"},
+    {"flattened SPF records", "CREATE TABLE spf_flat("
+                              " id INTEGER PRIMARY KEY AUTOINCREMENT,"
+                              " customer INTEGER NOT NULL REFERENCES customer(id),"
+                              " domain TEXT NOT NULL,"
+                              " token TEXT NOT NULL UNIQUE,"
+                              " record TEXT NOT NULL,"
+                              " sources TEXT NOT NULL,"
+                              " published TEXT NOT NULL,"
+                              " report TEXT NOT NULL,"
+                              " created_at INTEGER NOT NULL,"
+                              " refresh_at INTEGER NOT NULL,"
+                              " changed_at INTEGER NOT NULL,"
+                              " stopped INTEGER NOT NULL) STRICT;"
+                              "CREATE UNIQUE INDEX spf_flat_domain ON spf_flat(domain, customer) WHERE stopped = 0;"
+                              "CREATE INDEX spf_flat_due ON spf_flat(refresh_at) WHERE stopped = 0;"
+                              "CREATE TABLE spf_flat_answer(" /* the last good ones */
+                              " flat INTEGER NOT NULL,"
+                              " name TEXT NOT NULL,"
+                              " type INTEGER NOT NULL,"
+                              " status INTEGER NOT NULL,"
+                              " ttl INTEGER NOT NULL,"
+                              " rdatas BLOB NOT NULL,"
+                              " good_at INTEGER NOT NULL,"
+                              " PRIMARY KEY(flat, name, type)) STRICT, WITHOUT ROWID;"},
 };
 
 const struct bh_schema bh_control_schema = {"control", 0x62684331, steps, sizeof(steps) / sizeof(steps[0])};

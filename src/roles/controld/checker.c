@@ -9,6 +9,7 @@
 #include "change.h"
 #include "core.h"
 #include "domain/check.h"
+#include "flatten.h"
 #include "keys.h"
 #include "notice.h"
 #include "report.h"
@@ -494,7 +495,7 @@ void bh_controld_wake(struct bh_controld *core)
 {
     struct due due = {.count = 0};
     bh_time_ms now = bh_controld_now(core), next = INT64_MAX, resume = resume_checks(core, now);
-    bh_time_ms egress = bh_egress_run(core), canaries = bh_canary_run(core);
+    bh_time_ms egress = bh_egress_run(core), canaries = bh_canary_run(core), flats = bh_flatten_run(core);
     size_t room = core->check_count < RUNNING_MAX ? RUNNING_MAX - core->check_count : 0;
     bh_err err;
 
@@ -514,6 +515,7 @@ void bh_controld_wake(struct bh_controld *core)
                        bh_str_c(bh_store_error(core->store)));
     next = egress < next ? egress : next;
     next = canaries < next ? canaries : next;
+    next = flats < next ? flats : next;
     if (next - now > IDLE_MS)
         next = now + IDLE_MS;
     if (next - now < 1000) /* what could not be started now, or is due in a moment */

@@ -55,6 +55,8 @@ bh_command_verb bh_credential_add, bh_credential_revoked, bh_credentials;
 bh_command_verb bh_domain_add, bh_domains, bh_domain_show, bh_domain_zone, bh_domain_checked, bh_domain_checks;
 bh_command_verb bh_domain_preview;
 bh_command_verb bh_dkim_import;
+bh_command_verb bh_flattens, bh_flatten_start, bh_flatten_show, bh_flatten_refreshed, bh_flatten_stop,
+    bh_flatten_source_add, bh_flatten_source_remove;
 bh_command_verb bh_pools, bh_pool_show, bh_pool_add, bh_pool_removed, bh_pool_address_add, bh_pool_address_removed,
     bh_pool_assigned;
 bh_command_verb bh_dns_stats, bh_dns_export, bh_dns_keys, bh_dns_roll, bh_domain_dnssec;

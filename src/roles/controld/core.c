@@ -1,6 +1,7 @@
 /* core.c: see core.h. */
 #include "core.h"
 #include "change.h"
+#include "flatten.h"
 #include "keys.h"
 #include "notice.h"
 #include "sign.h"
@@ -180,6 +181,7 @@ bh_err bh_controld_start(struct bh_controld *core)
     bh_map_init(&core->serials, seed);
     bh_list_init(&core->dirty);
     bh_list_init(&core->checks);
+    bh_list_init(&core->flats);
     set_default(&core->check_policy.grace_ms, 72 * HOUR_MS);
     set_default(&core->check_policy.loss_ms, HOUR_MS);
     set_default(&core->check_policy.unanimous_loss_ms, HOUR_MS / 12);
@@ -206,6 +208,7 @@ void bh_controld_stop(struct bh_controld *core)
     bh_check_free(core);
     bh_egress_free(core);
     bh_keys_free(core);
+    bh_flatten_free(core);
     bh_publish_free(core);
     bh_sign_free(core);
     bh_serials_free(core);

@@ -138,6 +138,7 @@ struct bh_controld {
 
     int64_t egress_keep_ms;   /* from the last use of an address to its withdrawal from SPF; 0 = 5 days */
     struct bh_egress *egress; /* egress.c */
+    struct bh_list flats;     /* running (flatten.c) */
     /* event.c */
     bool events_waiting, events_under_way;
     int64_t events_told; /* the last of those under way */
@@ -192,6 +193,7 @@ void bh_publish_keys(struct bh_controld *core, const struct bh_domain *domain); 
 void bh_publish_platform(struct bh_controld *core);
 void bh_publish_everything(struct bh_controld *core);
 void bh_publish_every(struct bh_controld *core); /* the platform's zones: all but the delegated ones */
+void bh_publish_flat(struct bh_controld *core); /* flattened SPF records */
 void bh_publish_removed(struct bh_controld *core, bh_str zone);
 struct bh_zone_source;
 void bh_publish_mark(struct bh_controld *core, const struct bh_zone_source *source); /* again */

@@ -521,6 +521,15 @@ static bool is_needed(const struct bh_controld *core, const struct bh_egress_add
     return address->state == BH_EGRESS_STOPPING && !bh_egress_has_state(core, address->pool, BH_EGRESS_USABLE);
 }
 
+static void tell_state(struct bh_controld *core, const struct bh_egress_address *a)
+{
+    const struct bh_egress_pool *pool = bh_egress_pool_by_id(core, a->pool);
+
+    bh_controld_event(core, BH_EVENT_POOL_CHANGED, 0, 0,
+                      json_pack("{s:s%, s:s%, s:s}", "pool", pool ? pool->name.p : "", pool ? pool->name.n : (size_t)0,
+                                "address", a->address.p, a->address.n, "state", bh_egress_state_name(a->state)));
+}
+
 static bool step_address(struct bh_controld *core, struct bh_egress_address *a, bh_time_ms *due)
 {
     struct bh_egress_facts facts = facts_of(core);
@@ -541,6 +550,7 @@ static bool step_address(struct bh_controld *core, struct bh_egress_address *a, 
     a->state = next;
     a->state_at = facts.now;
     core->out->log(core->out_ctx, BH_LOG_INFO, bh_egress_state_name(next), a->address);
+    tell_state(core, a);
     return true;
 }
 

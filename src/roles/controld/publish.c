@@ -5,12 +5,13 @@
  * platform. */
 #include "core.h"
 #include "sign.h"
+#include "store/flat.h"
 #include <stdlib.h>
 
-enum { ZONE_ARENA_BYTES = 256 << 20, CHILDREN_MAX = 8192 };
+enum { ZONE_ARENA_BYTES = 256 << 20, CHILDREN_MAX = 8192, FLAT_TTL_MAX_S = 300 };
 
 /* The numbers stand in control.db, beside signatures. */
-enum dirty_kind { DIRTY_PLATFORM, DIRTY_RUA, DIRTY_SHARD, DIRTY_DELEGATED, DIRTY_REMOVED };
+enum dirty_kind { DIRTY_PLATFORM, DIRTY_RUA, DIRTY_SHARD, DIRTY_DELEGATED, DIRTY_REMOVED, DIRTY_FLAT };
 
 struct dirty {
     struct bh_list node;
@@ -77,6 +78,11 @@ void bh_publish_domain(struct bh_controld *core, const struct bh_domain *domain)
         mark(core, DIRTY_DELEGATED, domain->id, (bh_str){"", 0});
 }
 
+void bh_publish_flat(struct bh_controld *core)
+{
+    mark(core, DIRTY_FLAT, 0, (bh_str){"", 0});
+}
+
 void bh_publish_everything(struct bh_controld *core)
 {
     core->all_dirty = true;
@@ -92,6 +98,7 @@ void bh_publish_every(struct bh_controld *core)
 {
     bh_publish_platform(core);
     mark(core, DIRTY_RUA, 0, (bh_str){"", 0});
+    bh_publish_flat(core);
     if (bh_shard_list(core->store, mark_shard, core))
         core->out->log(core->out_ctx, BH_LOG_ERROR, "cannot list the shards", bh_str_c(bh_store_error(core->store)));
 }
@@ -211,6 +218,8 @@ static void build_platform(struct build *build)
     if (!err) {
         names.names[names.count++] =
             bh_zone_name(&(struct bh_zone){.arena = build->arena}, BH_STR("rua"), core->platform.domain);
+        names.names[names.count++] =
+            bh_zone_name(&(struct bh_zone){.arena = build->arena}, BH_STR("flat"), core->platform.domain);
         err = bh_build_platform_zone(build->arena, &core->platform, &view, names.names, names.count, &zone);
     }
     for (size_t i = 0; !err && i < names.count; i++)
@@ -241,6 +250,31 @@ static void build_rua(struct build *build)
 
     if (!err)
         err = bh_domain_list(core->store, 0, (bh_str){"", 0}, INT64_MAX, add_to_rua, &adding);
+    finish(build, err, &zone, &build->platform);
+}
+
+static void add_flat(void *ctx, const struct bh_flat_row *flat)
+{
+    struct adding *adding = ctx;
+    uint32_t ttl_s = adding->build->core->platform.ttl_s;
+    bh_str lines = flat->published;
+
+    while (lines.n) {
+        bh_str text, name = bh_str_cut(bh_str_cut(lines, '\n', &lines), ' ', &text);
+
+        bh_zone_add_txt(adding->zone, name, ttl_s < FLAT_TTL_MAX_S ? ttl_s : FLAT_TTL_MAX_S, text);
+    }
+}
+
+static void build_flat(struct build *build)
+{
+    struct bh_controld *core = build->core;
+    struct bh_zone zone;
+    struct adding adding = {build, &zone, NULL};
+    bh_err err = bh_flat_zone_begin(build->arena, &core->platform, &zone);
+
+    if (!err)
+        err = bh_flat_list(core->store, 0, add_flat, &adding);
     finish(build, err, &zone, &build->platform);
 }
 
@@ -393,6 +427,9 @@ static void build_as(struct build *build, enum dirty_kind kind, int64_t domain, 
     case DIRTY_RUA:
         build_rua(build);
         break;
+    case DIRTY_FLAT:
+        build_flat(build);
+        break;
     case DIRTY_SHARD:
         build_shard(build, name);
         break;
@@ -475,6 +512,7 @@ static void build_everything(struct build *build)
     }
     build_as(build, DIRTY_PLATFORM, 0, (bh_str){"", 0});
     build_as(build, DIRTY_RUA, 0, (bh_str){"", 0});
+    build_as(build, DIRTY_FLAT, 0, (bh_str){"", 0});
     build->err = build->err ? build->err : bh_shard_list(build->core->store, copy_shard, copy);
     for (size_t i = 0; i < copy->count; i++)
         build_as(build, DIRTY_SHARD, 0, bh_str_of(copy->shards[i], BH_SHARD_CHARS));

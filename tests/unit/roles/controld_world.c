@@ -49,7 +49,7 @@ static bh_err ask_dns(void *ctx, const struct bh_msg_dns_ask *ask, bh_dns_asked 
     const struct answer *answer = find_answer(w, ask);
     struct bh_buf rdatas = bh_buf_make(1 << 16), views = bh_buf_make(1 << 16);
     struct bh_rec_dns_server_view view = {
-        .server = BH_STR("ns 192.0.2.1"), .status = BH_DNS_NXDOMAIN, .zone = w->soa_zone};
+        .server = BH_STR("ns 192.0.2.1"), .status = BH_DNS_NXDOMAIN, .ttl_s = w->ttl_s, .zone = w->soa_zone};
     bh_str rest = answer ? bh_str_c(answer->text) : BH_STR("");
 
     if (w->dns_is_silent)

@@ -23,6 +23,7 @@ struct world {
     bool keyd_is_down;
     unsigned keys_made;
     bool dns_is_silent;
+    uint32_t ttl_s; /* of all answers */
     struct answer answers[ANSWERS_MAX];
     size_t answer_count;
     bh_str soa_zone;

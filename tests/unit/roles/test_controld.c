@@ -287,8 +287,8 @@ static void test_a_new_dnsd_gets_everything(void **state)
     verify_delegation(w);
     assert_true(run(w, ADD("other.example", "acme", "cname")));
     assert_ok(bh_publish_all(&w->core, count_zone, &zones));
-    /* platform, rua, four kinds for each of three shards (the platform's, acme's two), the delegated one */
-    assert_int_equal(zones, 2 + 4 * 3 + 1);
+    /* platform, rua, flat, four kinds for each of three shards (the platform's, acme's two), the delegated one */
+    assert_int_equal(zones, 3 + 4 * 3 + 1);
 }
 
 static void test_events_are_told_once(void **state)
