@@ -73,7 +73,7 @@ static void print_state(const json_t *domain)
 static void print_domain(const json_t *domain)
 {
     const json_t *records = json_object_get(domain, "records");
-    const json_t *proofs = json_object_get(domain, "proofs"), *notes = json_object_get(domain, "notes");
+    const json_t *proofs = json_object_get(domain, "proofs");
 
     print_state(domain);
     (void)putchar('\n');
@@ -85,8 +85,7 @@ static void print_domain(const json_t *domain)
     }
     print_problems(json_object_get(proofs, "dkim"), "what a receiver finds by DKIM", "");
     print_problems(json_object_get(proofs, "spf"), "what a receiver finds by SPF", "");
-    for (size_t i = 0; i < json_array_size(notes); i++)
-        (void)printf("%snote: %s\n", i ? "" : "\n", json_string_value(json_array_get(notes, i)));
+    print_problems(domain, "the domain", bh_json_text(domain, "name"));
 }
 
 static void print_list(const json_t *list)

@@ -84,19 +84,30 @@ static void ask_records(struct questions *questions, const struct bh_domain_view
     for (size_t i = 0; i < records->count; i++)
         ask(questions, records->records[i].name, records->records[i].type, true);
     ask(questions, ops->edited_at(&view->domain), BH_DNS_SOA, true);
+    if (ops->zone)
+        ask(questions, view->domain.name, BH_DNS_DS, true);
     ask_policies(questions, view->domain.name);
 }
 
 /* Where would a record have landed that is not where it should be? */
-static void ask_for_mistakes(struct questions *questions, const struct bh_required_record *record, bh_str apex)
+static void ask_for_mistakes(struct questions *questions, const struct bh_required_record *record, bh_str domain,
+                             bh_str apex)
 {
     struct bh_arena *arena = questions->arena;
+    bh_str parents[BH_WRONG_PARENTS];
+    size_t count = bh_wrong_parents(arena, record->name, domain, parents);
     size_t at = bh_str_search(record->name, BH_STR("._domainkey."));
 
     if (apex.n)
         ask(questions, bh_arena_printf(arena, "%.*s.%.*s", BH_FMT(record->name), BH_FMT(apex)), record->type, true);
-    if (record->type == BH_DNS_CNAME)
+    for (size_t i = 0; i < count; i++)
+        ask(questions, parents[i], record->type, true);
+    if (apex.n)
+        ask(questions, apex, BH_DNS_NS, true);
+    if (record->type == BH_DNS_CNAME) {
         ask(questions, record->name, BH_DNS_TXT, true);
+        ask(questions, record->name, BH_DNS_A, true);
+    }
     if (at < record->name.n)
         ask(questions,
             bh_arena_printf(arena, "%.*s.%.*s", BH_FMT(bh_str_sub(record->name, 0, at)),
@@ -154,7 +165,12 @@ static void ask_second_round(struct questions *questions, const struct bh_platfo
     }
     for (size_t i = 0; i < result->records.count; i++)
         if (result->records.records[i].required && result->checks[i].status == BH_RECORD_MISSING)
-            ask_for_mistakes(questions, &result->records.records[i], result->zone_apex);
+            ask_for_mistakes(questions, &result->records.records[i], view->domain.name, result->zone_apex);
+}
+
+static void ask_direct(void *ctx, bh_str name, uint16_t type)
+{
+    ask(ctx, name, type, true);
 }
 
 bh_err bh_check_questions(struct bh_arena *arena, const struct bh_platform *platform, const struct bh_domain_view *view,
@@ -171,6 +187,9 @@ bh_err bh_check_questions(struct bh_arena *arena, const struct bh_platform *plat
         ask_records(&questions, view, &result.records);
     else
         ask_second_round(&questions, platform, view, &result);
+    if (round == 1)
+        bh_problem_questions(&(struct bh_check_context){arena, platform, view, seen, seen_count, {"", 0}, NULL},
+                             &result, ask_direct, &questions);
     *ret_questions = questions.list;
     *ret_count = questions.count;
     return questions.err;
@@ -225,7 +244,7 @@ static bh_str one_policy(struct bh_arena *arena, const struct bh_seen *seen, boo
 static void check_exact(struct bh_check_context *context, const struct bh_required_record *record,
                         const struct bh_seen *seen, struct bh_record_check *check)
 {
-    size_t strangers = 0;
+    size_t strangers = 0, others_of_ours = 0;
 
     check->status = BH_RECORD_WRONG;
     for (size_t i = 0; i < seen->count; i++) {
@@ -236,11 +255,15 @@ static void check_exact(struct bh_check_context *context, const struct bh_requir
             check->status = BH_RECORD_OK;
         else if (!bh_check_is_asked_for(context, record, bh_buf_view(&text)))
             strangers++;
+        else
+            others_of_ours++;
         bh_buf_free(&text);
     }
     if (strangers && check->status == BH_RECORD_OK) {
         check->status = BH_RECORD_WRONG;
         bh_mistake_strangers(context, record, check);
+    } else if (check->status != BH_RECORD_OK && others_of_ours) {
+        bh_mistake_partial(context, record, check);
     } else if (check->status != BH_RECORD_OK) {
         bh_mistake_wrong_target(context, record, seen, check);
     }
@@ -262,7 +285,7 @@ static void check_dkim(struct bh_check_context *context, const struct bh_require
         if (!text.p || bh_key_record_public(context->arena, text, &theirs, &damaged))
             continue;
         keys++;
-        if (bh_str_eq(ours, theirs) && !damaged)
+        if (bh_str_eq(ours, theirs) && !damaged && bh_strange_byte(text) == text.n)
             check->status = BH_RECORD_OK;
     }
     if (keys > 1)
@@ -399,10 +422,13 @@ static void check_proof(struct bh_check_context *context, int proof, struct bh_c
         return;
     }
     record.value = proof == BH_PROOF_DKIM && active ? bh_key_record(context->arena, active) : BH_STR("v=spf1");
-    if (carried)
+    if (carried) {
         check_record(context, &record, false, check);
-    else
+        if (check->status == BH_RECORD_MISSING)
+            bh_mistake_stale(context, check);
+    } else {
         check->status = result->some_unknown ? BH_RECORD_UNKNOWN : BH_RECORD_MISSING;
+    }
     if (check->status != BH_RECORD_UNKNOWN)
         result->known |= mechanism_of(proof);
     if (check->status == BH_RECORD_OK)
@@ -533,6 +559,7 @@ bh_err bh_check_evaluate(struct bh_arena *arena, const struct bh_platform *platf
         take_probe(view, &result);
     for (int proof = 0; !ops->proven_by_probe && proof < BH_PROOF_COUNT; proof++)
         check_proof(&context, proof, &result);
+    bh_check_problems(&context, &result);
     *ret_result = result;
     return BH_OK;
 }

@@ -25,6 +25,8 @@ struct bh_seen {
     uint32_t ttl_s;    /* the longest that any of them gave */
     bh_str zone;       /* apex of the zone whose servers were asked; empty = not known */
     bh_str why;        /* for people, when nothing is known */
+    bh_str odd;        /* "ns1.example 192.0.2.1": a server that answered otherwise, or not at all; empty = none */
+    bh_str odd_why;    /* what it said; empty = it answered */
 };
 
 /* The answer to a question, or NULL. */
@@ -79,8 +81,10 @@ struct bh_check_result {
     size_t policy_count;
     bool no_org_policy;     /* no DMARC record at the organisational domain */
     bool loss_is_unanimous; /* what is missing, every authoritative server says is not there, or is something else */
-    bool sends;             /* of the approach: false where mail never leaves in the domain's name */
-    bool canary_fails;      /* set by the caller: as many in a row as the operator bears */
+    struct bh_problem *problems; /* of the domain as a whole */
+    size_t problem_count;
+    bool sends;        /* of the approach: false where mail never leaves in the domain's name */
+    bool canary_fails; /* set by the caller: as many in a row as the operator bears */
 };
 
 BH_MUST bh_err bh_check_evaluate(struct bh_arena *arena, const struct bh_platform *platform,

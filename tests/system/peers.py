@@ -81,6 +81,60 @@ class Knot:
             self.process.stop()
 
 
+class Bind:
+    """A customer's own name server: BIND, authoritative for some zones on one address."""
+
+    def __init__(self, folder, address):
+        self.folder, self.address = pathlib.Path(folder), address
+        self.folder.mkdir(parents=True)
+        self.folder.chmod(0o777)
+        self.zones, self.serial, self.process, self.keys = {}, 1, None, ""
+
+    def add_zone(self, name, *records, allow_update=None):
+        """`records` are master file lines, SOA left out; `allow_update` names a key of self.keys."""
+        self.zones[name] = (list(records), allow_update)
+
+    def set_records(self, name, records):
+        self.zones[name] = (list(records), self.zones[name][1])
+        self._write(name)
+        run("rndc", "-c", self.folder / "rndc.conf", "reload", name)
+        wait_until(lambda: self.serial_of(name) == self.serial, 5, "BIND serves the new " + name)
+
+    def serial_of(self, name):
+        try:
+            answer = dns.query.udp(dns.message.make_query(name + ".", "SOA"), self.address, timeout=1).answer
+        except (OSError, dns.exception.DNSException):
+            return None
+        return answer[0][0].serial if answer else None
+
+    def _write(self, name):
+        self.serial += 1
+        lines = ["$ORIGIN %s." % name, "$TTL %d" % TTL, "@ SOA ns hostmaster %d 3600 600 86400 1" % self.serial]
+        path = self.folder / (name + ".zone")
+        path.write_text("\n".join(lines + self.zones[name][0]) + "\n")
+        path.chmod(0o666)
+        return path
+
+    def start(self):
+        key = 'key "rndc" { algorithm hmac-sha256; secret "c2VjcmV0IG9mIHRoZSB0ZXN0IHdvcmxk"; };\n'
+        zones = "".join('zone "%s" { type primary; file "%s"; %s };\n' % (
+            name, self._write(name), 'allow-update { key "%s"; };' % update if update else "")
+            for name, (_, update) in self.zones.items())
+        (self.folder / "rndc.conf").write_text(key + 'options { default-key "rndc"; default-server %s; default-port 953; };\n'
+                                               % self.address)
+        (self.folder / "named.conf").write_text(
+            key + self.keys + 'controls { inet %(a)s port 953 allow { any; } keys { "rndc"; }; };\n'
+            'options { directory "%(f)s"; listen-on port 53 { %(a)s; }; listen-on-v6 { none; }; recursion no;\n'
+            'pid-file "%(f)s/pid"; session-keyfile "%(f)s/session.key"; managed-keys-directory "%(f)s"; };\n'
+            % {"a": self.address, "f": self.folder} + zones)
+        self.process = Process("named", ["named", "-g", "-n", "1", "-c", self.folder / "named.conf"], self.folder / "named.log")
+        self.process.wait_for(lambda: all(self.serial_of(name) for name in self.zones))
+
+    def stop(self):
+        if self.process:
+            self.process.stop()
+
+
 class Unbound:
     """The resolver of the whole world, from our own root; with a control socket, so that a test can empty its cache."""
 

@@ -23,6 +23,7 @@ CORPORA = pathlib.Path(os.environ.get("BH_CORPORA", ROOT.parent / "shared" / "co
 DNS_ROOT, RESOLVER, RECEIVER, RECEIVER6 = "198.51.100.1", "127.0.0.1", "203.0.113.25", "2001:db8:25::25"
 EGRESS, EGRESS6, UNLISTED, SUBMISSION = "192.0.2.10", "2001:db8::10", "192.0.2.66", "192.0.2.20"
 NS1, NS2 = "198.51.100.53", "198.51.100.54"
+CUSTOMER_NS1, CUSTOMER_NS2 = "198.51.100.61", "198.51.100.62"  # own.example: name servers of a customer's own
 PLATFORM = "on.esp.example"
 
 
@@ -32,7 +33,7 @@ def make_namespace(folder):
     if links != ["lo"]:
         raise TestWorldError("not in a network namespace of our own (links: %s); use tests/system/run" % links)
     run("ip", "link", "set", "lo", "up")
-    for address in (DNS_ROOT, RECEIVER, EGRESS, UNLISTED, SUBMISSION, NS1, NS2):
+    for address in (DNS_ROOT, RECEIVER, EGRESS, UNLISTED, SUBMISSION, NS1, NS2, CUSTOMER_NS1, CUSTOMER_NS2):
         run("ip", "addr", "add", address + "/32", "dev", "lo")
     for address in (RECEIVER6, EGRESS6):
         run("ip", "-6", "addr", "add", address + "/128", "dev", "lo", "nodad", check=False)
@@ -77,6 +78,9 @@ class World:
         root.add_zone("receiver.example", "@ MX 10 mx", "mx A %s" % RECEIVER, "mx AAAA %s" % RECEIVER6)
         for name in ("customer", "other"):
             root.add_zone(name + ".example", "_dmarc TXT \"v=DMARC1; p=reject; adkim=r; aspf=r\"")
+        for name in ("mistakes", "pasted", "parent"):
+            root.add_zone(name + ".example", "_dmarc TXT \"v=DMARC1; p=none\"")
+        root.zones["example"] += ["own NS ns1.own", "own NS ns2.own", "ns1.own A " + CUSTOMER_NS1, "ns2.own A " + CUSTOMER_NS2]
         root.start()
         self.unbound.start()
         self.postfix.start()

@@ -110,11 +110,20 @@ static unsigned worth(enum bh_dns_status status)
     return status == BH_DNS_FOUND ? 3 : status == BH_DNS_NODATA ? 2 : status == BH_DNS_NXDOMAIN ? 1 : 0;
 }
 
+static void note_odd(struct bh_seen *seen, bh_str server, bh_str why)
+{
+    if (seen->odd.n)
+        return;
+    seen->odd = server;
+    seen->odd_why = why;
+}
+
 /* Several servers to one answer: what any of them found counts as found, and how many say so is kept. */
 bh_err bh_seen_merge(struct bh_arena *arena, bh_str views, struct bh_seen *seen)
 {
     struct bh_cur cur = bh_cur_make(views);
     struct bh_rec_dns_server_view view;
+    bh_str server = {"", 0}, first_why = {"", 0};
     bh_err err;
 
     while ((err = bh_rec_dns_server_view_next(&cur, &view)) == BH_MORE) {
@@ -133,8 +142,13 @@ bh_err bh_seen_merge(struct bh_arena *arena, bh_str views, struct bh_seen *seen)
             seen->rdatas = one.rdatas;
             seen->count = one.count;
             seen->agreeing = 1;
-            seen->why = bh_arena_dup(arena, view.why);
+            if (seen->servers > 1)
+                note_odd(seen, server, first_why);
+            server = bh_arena_dup(arena, view.server);
+            first_why = seen->why = bh_arena_dup(arena, view.why);
             seen->zone = bh_arena_dup(arena, view.zone);
+        } else {
+            note_odd(seen, bh_arena_dup(arena, view.server), bh_arena_dup(arena, view.why));
         }
     }
     return err == BH_DONE ? BH_OK : err;

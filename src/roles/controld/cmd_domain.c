@@ -15,7 +15,7 @@ static json_t *whole_domain(struct bh_command *command, const struct bh_domain_v
 {
     json_t *json = bh_json_domain(&view->domain);
     json_t *report = read_report(command, view->domain.id);
-    json_t *notes = json_object_get(report, "notes");
+    json_t *problems = json_object_get(report, "problems");
     struct bh_planned_identity identity;
 
     if (!bh_planned_identity(command->arena, &command->core->platform, view, &identity)) {
@@ -27,7 +27,7 @@ static json_t *whole_domain(struct bh_command *command, const struct bh_domain_v
     if (json_object_get(report, "proofs"))
         (void)json_object_set(json, "proofs", json_object_get(report, "proofs"));
     bh_command_show_tls(command, json, view->domain.customer_id, view->domain.id);
-    (void)json_object_set_new(json, "notes", notes ? json_incref(notes) : json_array());
+    (void)json_object_set_new(json, "problems", problems ? json_incref(problems) : json_array());
     json_decref(report);
     return json;
 }

@@ -71,14 +71,18 @@ static json_t *record_json(const struct bh_domain *domain, const struct bh_requi
     return json;
 }
 
+static json_t *problem_json(const struct bh_problem *problem)
+{
+    return json_pack("{s:s, s:o, s:o}", "code", problem->code, "detail", bh_json_str(problem->detail), "fix",
+                     bh_json_str(problem->fix));
+}
+
 static void add_check(json_t *json, const struct bh_record_check *check)
 {
     json_t *problems = json_array();
 
     if (check->problem.code)
-        (void)json_array_append_new(problems, json_pack("{s:s, s:o, s:o}", "code", check->problem.code, "detail",
-                                                        bh_json_str(check->problem.detail), "fix",
-                                                        bh_json_str(check->problem.fix)));
+        (void)json_array_append_new(problems, problem_json(&check->problem));
     (void)json_object_set_new(json, "status", json_string(bh_record_status_name(check->status)));
     (void)json_object_set_new(json, "found", bh_json_str(check->found));
     (void)json_object_set_new(json, "servers", json_integer(check->servers));
@@ -86,16 +90,13 @@ static void add_check(json_t *json, const struct bh_record_check *check)
     (void)json_object_set_new(json, "problems", problems);
 }
 
-static json_t *notes_json(const struct bh_domain_view *view, const struct bh_check_result *result)
+static json_t *problems_json(const struct bh_check_result *result)
 {
-    json_t *notes = json_array();
+    json_t *list = json_array();
 
-    if (result->no_org_policy)
-        (void)json_array_append_new(
-            notes, json_sprintf("%.*s has no DMARC record: no receiver is told to check mail in its name, and nothing "
-                                "is reported",
-                                BH_FMT(bh_domain_registrable(view->domain.name))));
-    return notes;
+    for (size_t i = 0; i < result->problem_count; i++)
+        (void)json_array_append_new(list, problem_json(&result->problems[i]));
+    return list;
 }
 
 bh_str bh_report_of_check(struct bh_arena *arena, const struct bh_domain_view *view,
@@ -118,7 +119,7 @@ bh_str bh_report_of_check(struct bh_arena *arena, const struct bh_domain_view *v
         add_check(json, &result->proofs[i]);
         (void)json_object_set_new(proofs, proof_names[i], json);
     }
-    report = json_pack("{s:o, s:o, s:o, s:o}", "records", records, "proofs", proofs, "notes", notes_json(view, result),
+    report = json_pack("{s:o, s:o, s:o, s:o}", "records", records, "proofs", proofs, "problems", problems_json(result),
                        "zone_apex", bh_json_str(result->zone_apex));
     text = report ? json_dumps(report, JSON_COMPACT) : NULL;
     if (text)
