@@ -19,6 +19,7 @@
     X("Customers", "pool", bh_cli_pool, "the addresses that mail leaves from")                                         \
     X("Customers", "key", bh_cli_key, "DKIM keys: list, rotate, revoke, history")                                       \
     X("Mail", "send", bh_cli_send, "submit a message from a file or standard input")                                   \
+    X("Mail", "sendmail", bh_cli_sendmail, "the same, as programs call sendmail(8)")                                   \
     X("Mail", "queue", bh_cli_queue, "what waits: list, retry, drop, hold, cancel, reroute")                              \
     X("Mail", "site", bh_cli_site, "how destinations are treated: limits, back-off, suspend")                           \
     X("Mail", "schedule", bh_cli_schedule, "when it is tried again, per customer and kind of reply")                    \

@@ -55,15 +55,26 @@ static int parse_globals(struct bh_cli *cli, int argc, char **argv)
     return i;
 }
 
+/* Installed as a symbolic link of that name it is sendmail(8), whose options are its own. */
+static bool is_called_sendmail(const char *program)
+{
+    const char *slash = strrchr(program ? program : "", '/');
+
+    return program && strcmp(slash ? slash + 1 : program, "sendmail") == 0;
+}
+
 int main(int argc, char **argv)
 {
     struct bh_cli cli = {.program = argv[0], .config_path = getenv("BEHALF_CONFIG")};
-    int at = parse_globals(&cli, argc, argv);
+    int at;
 
-    if (at <= 0)
-        return at ? BH_EXIT_USAGE : BH_EXIT_OK;
     if (!cli.config_path || !*cli.config_path)
         cli.config_path = "/etc/behalf/behalf.conf";
+    if (is_called_sendmail(argv[0]))
+        return bh_cli_sendmail(&cli, argc, argv);
+    at = parse_globals(&cli, argc, argv);
+    if (at <= 0)
+        return at ? BH_EXIT_USAGE : BH_EXIT_OK;
     if (strcmp(argv[at], "help") == 0) {
         print_help();
         return BH_EXIT_OK;

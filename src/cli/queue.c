@@ -1,6 +1,7 @@
 /* queue.c: `behalf queue …`, `behalf message show`: what queued knows. */
 #include "commands.h"
 #include "control.h"
+#include "explain.h"
 
 static const char queue_help[] =
     "usage: behalf queue show\n"
@@ -18,8 +19,12 @@ static const char queue_help[] =
     "matches all that is said, now and later, until it is released. reroute sends a domain's mail to\n"
     "another host. --domain is the recipients' domain.\n";
 
-static const char message_help[] = "usage: behalf message show ID\n\n"
-                                   "A message, its recipients and its events.\n";
+static const char message_help[] =
+    "usage: behalf message show ID\n"
+    "       behalf message explain ID\n"
+    "\n"
+    "show: a message, its recipients and its events. explain: its whole life in words: under which identity it\n"
+    "left and why, keys, records seen, each attempt with addresses, TLS and reply, and what happens next.\n";
 
 static void print_recipients(const json_t *recipients)
 {
@@ -240,7 +245,9 @@ int bh_cli_message(struct bh_cli *cli, int argc, char **argv)
 
     if (!bh_cli_options(cli, &argc, argv, NULL, message_help, &status))
         return status;
+    if (argc == 3 && strcmp(argv[1], "explain") == 0)
+        return bh_explain(cli, argv[2]);
     if (argc != 3 || strcmp(argv[1], "show") != 0)
-        return bh_cli_fail("message", "say show ID; see behalf message --help");
+        return bh_cli_fail("message", "say show ID or explain ID; see behalf message --help");
     return ask_and_print(cli, "message", "show", json_pack("{s:s}", "id", argv[2]), print_message);
 }

@@ -121,6 +121,7 @@ static void walk_numbers(struct walk *walk, struct bh_config *c)
                                  &c->retry_first_s,
                                  &c->retry_max_s,
                                  &c->retry_growth,
+                                 &c->delay_notice_s,
                                  &c->expire_s,
                                  &c->retention_s,
                                  &c->unacknowledged_max,

@@ -116,6 +116,7 @@ struct bh_config {
     uint32_t retry_growth;
     uint32_t expire_s;
     uint32_t retention_s;        /* how long finished messages and events are kept */
+    uint32_t delay_notice_s;     /* after which who asked for it is told that mail is late */
     uint32_t unacknowledged_max; /* results that may wait for a commit */
     uint32_t bounce_keep_s;      /* how long old bounce MAC keys are honoured */
     bh_str dmarc_policy;         /* p= of the records that we publish in delegated zones; default "none" */

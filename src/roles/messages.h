@@ -347,6 +347,7 @@ enum bh_delivery_verdict { BH_DELIVERED = 1, BH_DEFERRED = 2, BH_BOUNCED = 3 };
     F(str, body)                                                                                                       \
     F(u64, body_file)                                                                                                  \
     F(str, body_hash)   /* of the relaxed body (RFC 6376 3.4.4), 32 bytes, computed once; empty = not yet */           \
+    F(u8, ret_full)     /* RFC 3461 RET=FULL */                                                                        \
     F(str, campaign)    /* the submitter's word for what it belongs to, at most 64 bytes, or empty */                  \
     F(i64, send_at)     /* not before, ms since 1970; 0 = now */
 #define BH_FIELDS_submit_reply(F)                                                                                      \

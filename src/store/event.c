@@ -131,6 +131,19 @@ void bh_event_select_message(struct bh_store *store, uint64_t message, int64_t l
             .query = &select_message, BH_ARGS(BH_INT(message), BH_INT(limit)), .row = row, .done = done, .ctx = ctx});
 }
 
+void bh_event_select_notified(struct bh_store *store, uint64_t message, int32_t idx,
+                              void (*row)(void *ctx, const struct bh_row *row),
+                              void (*done)(void *ctx, const struct bh_result *result), void *ctx)
+{
+    static const struct bh_query count = {"SELECT count(*) FROM event WHERE message = $1 AND idx = $2 AND kind = $3"};
+
+    bh_store_submit(store, &(struct bh_request){.query = &count,
+                                                BH_ARGS(BH_INT(message), BH_INT(idx), BH_INT(BH_EVENT_NOTIFIED)),
+                                                .row = row,
+                                                .done = done,
+                                                .ctx = ctx});
+}
+
 void bh_event_from_row(const struct bh_row *row, struct bh_event_row *ret_event)
 {
     *ret_event = (struct bh_event_row){

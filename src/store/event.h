@@ -46,6 +46,10 @@ void bh_event_select(struct bh_store *store, const struct bh_event_filter *filte
 void bh_event_select_message(struct bh_store *store, uint64_t message, int64_t limit,
                              void (*row)(void *ctx, const struct bh_row *row),
                              void (*done)(void *ctx, const struct bh_result *result), void *ctx);
+/* One row: how many notices its submitter got about a recipient. */
+void bh_event_select_notified(struct bh_store *store, uint64_t message, int32_t idx,
+                              void (*row)(void *ctx, const struct bh_row *row),
+                              void (*done)(void *ctx, const struct bh_result *result), void *ctx);
 void bh_event_from_row(const struct bh_row *row, struct bh_event_row *ret_event);
 /* Deletes up to `limit` events below `before_seq` whose message is gone or that had none. */
 void bh_event_purge(struct bh_store *store, int64_t before_seq, int64_t limit,

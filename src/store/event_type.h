@@ -30,6 +30,7 @@
     X(DELAYED, 18, "delayed", "a mail server behind the receiver reports that it still tries")                         \
     X(REPLIED, 19, "replied", "a person has answered to the bounce address")                                           \
     X(AUTO_REPLIED, 20, "auto-replied", "a machine has answered: out of office and the like")                          \
+    X(NOTIFIED, 22, "notified", "its submitter was told of it by a delivery status notification, which is the message named")  \
     X(AUTH_REPORTED, 21, "auth-reported", "a receiver's report of failed authentication (RFC 6591)")                   \
     /* what came back and was not believed */                                                                          \
     X(FEEDBACK_IGNORED, 30, "feedback.ignored", "a report that was forged, old, repeated or not understood")           \

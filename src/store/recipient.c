@@ -14,7 +14,7 @@ static const struct bh_query insert = {
 static const struct bh_query select_open = {
     "SELECT r.message, r.idx, r.attempts, r.next_at, m.expires_at, m.customer, r.route,"
     " r.idx = 0 AND NOT EXISTS (SELECT 1 FROM recipient o WHERE o.message = r.message AND o.idx = 1), m.domain, "
-    "m.campaign"
+    "m.campaign, r.notify <> ''"
     " FROM recipient r JOIN message m ON m.id = r.message WHERE r.finished_at IS NULL ORDER BY r.message, r.idx"};
 static const struct bh_query select_message = {
     "SELECT " COLUMNS " FROM recipient r WHERE r.message = $1 AND r.idx >= $2 ORDER BY r.idx LIMIT $3"};
@@ -68,6 +68,7 @@ void bh_recipient_open_from_row(const struct bh_row *row, struct bh_recipient_op
         .sole = bh_row_int(row, 7) != 0,
         .domain = bh_row_int(row, 8),
         .campaign = bh_row_str(row, 9),
+        .has_notify = bh_row_int(row, 10) != 0,
     };
 }
 

@@ -42,7 +42,8 @@ struct bh_recipient_open {
     bh_time_ms expires_at;
     int64_t customer;
     bh_str route;
-    bool sole; /* the message has no other recipient */
+    bool sole;       /* the message has no other recipient */
+    bool has_notify; /* RFC 3461 NOTIFY was given */
     int64_t domain;
     bh_str campaign;
 };

@@ -3,6 +3,7 @@
  * descriptor of a file that nobody else writes. */
 #include "command.h"
 #include "mail/check.h"
+#include "proto/smtp/path.h"
 #include "queue/message_id.h"
 #include "report.h"
 #include <sys/stat.h>
@@ -15,7 +16,10 @@ struct sending {
     struct bh_customer customer;
     bh_str message; /* in the command's arena, as all else */
     struct bh_check_facts facts;
+    bh_str envid;      /* xtext, or empty */
+    bh_str notify;     /* RFC 3461, for each recipient; or empty */
     bh_str recipients; /* records */
+    bool utf8;         /* an address is beyond ASCII */
     size_t recipient_count;
 };
 
@@ -44,6 +48,14 @@ static bh_err read_message(struct sending *sending)
     return BH_OK;
 }
 
+static bool is_ascii(bh_str s)
+{
+    for (size_t i = 0; i < s.n; i++)
+        if ((unsigned char)s.p[i] >= 0x80)
+            return false;
+    return true;
+}
+
 /* The first argument that is no address; p == NULL where all are. */
 static bh_str put_recipients(struct sending *sending, struct bh_buf *records)
 {
@@ -56,7 +68,8 @@ static bh_str put_recipients(struct sending *sending, struct bh_buf *records)
 
         if (!address.p || at == 0 || at + 1 >= address.n || address.n > ADDRESS_MAX)
             return address.p ? address : BH_STR("?");
-        bh_rec_recipient_put(records, &(struct bh_rec_recipient){address, BH_STR(""), BH_STR("")});
+        bh_rec_recipient_put(records, &(struct bh_rec_recipient){address, sending->notify, BH_STR("")});
+        sending->utf8 = sending->utf8 || !is_ascii(address);
         sending->recipient_count++;
     }
     return (bh_str){NULL, 0};
@@ -130,11 +143,12 @@ static void submit(struct sending *sending, const struct bh_msg_may_send_reply *
                                     .domain_id = may->domain_id,
                                     .destination = BH_TO_WORLD,
                                     .eight_bit = sending->facts.body_8bit,
-                                    .smtputf8 = sending->facts.header_8bit,
+                                    .smtputf8 = sending->facts.header_8bit || sending->utf8,
+                                    .ret_full = bh_str_eq_ci(bh_command_str(command, "ret"), BH_STR("FULL")),
                                     .header_from = header_from,
                                     .from_domain = from_domain,
                                     .mail_from = mail_from.p ? mail_from : header_from,
-                                    .envid = {"", 0},
+                                    .envid = sending->envid,
                                     .client = BH_STR("local"),
                                     .helo = {"", 0},
                                     .protocol = BH_STR("LOCAL"),
@@ -165,9 +179,57 @@ static void gate(struct sending *sending)
         refuse(sending, may.code, may.enhanced, may.reason, may.fix);
 }
 
+/* RFC 3461: NEVER, or some of the three. */
+static bool take_notices(struct sending *sending)
+{
+    struct bh_command *command = sending->command;
+    bh_str envid = bh_command_str(command, "envid"), ret = bh_command_str(command, "ret"), rest, word;
+    struct bh_buf xtext = bh_buf_make(300);
+    bool fine = !ret.n || bh_str_eq_ci(ret, BH_STR("FULL")) || bh_str_eq_ci(ret, BH_STR("HDRS"));
+
+    sending->notify = bh_command_str(command, "notify");
+    for (rest = sending->notify; rest.n && fine;) {
+        word = bh_str_cut(rest, ',', &rest);
+        fine = bh_str_eq_ci(word, BH_STR("SUCCESS")) || bh_str_eq_ci(word, BH_STR("FAILURE")) ||
+               bh_str_eq_ci(word, BH_STR("DELAY")) || bh_str_eq_ci(sending->notify, BH_STR("NEVER"));
+    }
+    bh_xtext_encode(&xtext, envid);
+    sending->envid = bh_arena_dup(command->arena, bh_buf_view(&xtext));
+    fine = fine && bh_buf_err(&xtext) == BH_OK && sending->envid.n <= 100;
+    bh_buf_free(&xtext);
+    if (!fine)
+        bh_command_fail(command, "invalid", "notify is never, or some of success,failure,delay; ret is full or hdrs",
+                        "what is to be told of the delivery is not understood");
+    return fine;
+}
+
+/* Without a customer's name: whose sending domain the From domain is at or below. */
+static bool find_customer(struct sending *sending)
+{
+    struct bh_command *command = sending->command;
+    struct bh_domain domain;
+    bh_str name;
+    bh_err err = BH_E_NOT_FOUND;
+
+    if (bh_command_str(command, "customer").p)
+        return bh_command_customer(command, "customer", &sending->customer);
+    if (bh_domain_a_labels(command->arena, sending->facts.author.domain, &name) == BH_OK)
+        for (; err == BH_E_NOT_FOUND && name.n; name = bh_domain_parent(name))
+            err =
+                bh_domain_by_name(command->core->store, command->arena, bh_str_lower(command->arena, name), 0, &domain);
+    if (err) {
+        bh_command_fail(command, err == BH_E_NOT_FOUND ? "refused" : "invalid",
+                        "Say --customer NAME, or send in the name of a sending domain",
+                        "550 5.7.1 no one customer owns the domain %.*s", BH_FMT(sending->facts.author.domain));
+        return false;
+    }
+    sending->customer.id = domain.customer_id;
+    return true;
+}
+
 void bh_message_send(struct bh_command *command)
 {
-    static const char *const known[] = {"customer", "to", "mail_from", NULL};
+    static const char *const known[] = {"customer", "to", "mail_from", "notify", "ret", "envid", NULL};
     struct sending *sending = bh_arena_alloc(command->arena, sizeof(*sending));
 
     if (!sending) {
@@ -175,8 +237,7 @@ void bh_message_send(struct bh_command *command)
         return;
     }
     sending->command = command;
-    if (!bh_command_knows(command, known) || !bh_command_customer(command, "customer", &sending->customer))
-        return;
-    if (take_recipients(sending) && check_message(sending))
+    if (bh_command_knows(command, known) && take_notices(sending) && take_recipients(sending) &&
+        check_message(sending) && find_customer(sending))
         gate(sending);
 }

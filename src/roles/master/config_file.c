@@ -414,6 +414,7 @@ static void read_numbers(struct reading *reading, cfg_t *cfg)
     c->retry_max_s = get_duration(reading, queue, "retry-max", c->retry_first_s);
     c->retry_growth = get_number(reading, queue, "retry-growth", 100, 1000);
     c->expire_s = get_duration(reading, queue, "expire", 1);
+    c->delay_notice_s = get_duration(reading, queue, "delay-notice", 1);
     c->retention_s = get_duration(reading, queue, "retention", 0);
     c->unacknowledged_max = get_number(reading, queue, "unacknowledged", 1, 10000);
     c->bounce_keep_s = get_duration(reading, queue, "bounce-keep", 86400);
@@ -568,10 +569,15 @@ static cfg_t *make_schema(void)
                           CFG_INT("hops", 50, CFGF_NONE),
                           CFG_STR("idle-timeout", "5m", CFGF_NONE),
                           CFG_END()};
-    cfg_opt_t queue[] = {CFG_STR("retry-first", "2m", CFGF_NONE),  CFG_STR("retry-max", "4h", CFGF_NONE),
-                         CFG_INT("retry-growth", 200, CFGF_NONE),  CFG_STR("expire", "5d", CFGF_NONE),
-                         CFG_STR("retention", "30d", CFGF_NONE),   CFG_INT("unacknowledged", 64, CFGF_NONE),
-                         CFG_STR("bounce-keep", "21d", CFGF_NONE), CFG_END()};
+    cfg_opt_t queue[] = {CFG_STR("retry-first", "2m", CFGF_NONE),
+                         CFG_STR("retry-max", "4h", CFGF_NONE),
+                         CFG_INT("retry-growth", 200, CFGF_NONE),
+                         CFG_STR("expire", "5d", CFGF_NONE),
+                         CFG_STR("delay-notice", "4h", CFGF_NONE),
+                         CFG_STR("retention", "30d", CFGF_NONE),
+                         CFG_INT("unacknowledged", 64, CFGF_NONE),
+                         CFG_STR("bounce-keep", "21d", CFGF_NONE),
+                         CFG_END()};
     cfg_opt_t keys[] = {CFG_STR("rotate-every", "90d", CFGF_NONE), CFG_STR("receiver-delay", "7d", CFGF_NONE),
                         CFG_INT("cache", 4096, CFGF_NONE), CFG_END()};
     cfg_opt_t processes[] = {CFG_INT("smtpd", 1, CFGF_NONE), CFG_INT("sender", 1, CFGF_NONE),

@@ -56,13 +56,13 @@ static void answer_submit(struct bh_queued *q, struct pending_submit *submit, bh
     q->options.ops->submit_reply(q->options.ctx, &submit->from, &reply);
 }
 
-static void schedule(struct bh_queued *q, struct pending_submit *submit)
+void schedule_content(struct bh_queued *q, struct content *c, uint32_t recipient_count, bool has_file,
+                      bh_time_ms send_at)
 {
-    struct content *c = submit->content;
     struct bh_queue *queue = queue_for(q, c->row.destination);
-    uint8_t flags = (uint8_t)((submit->recipient_count == 1 ? BH_QUEUE_SOLE : 0) | (submit->has_file ? ITEM_FILE : 0));
+    uint8_t flags = (uint8_t)((recipient_count == 1 ? BH_QUEUE_SOLE : 0) | (has_file ? ITEM_FILE : 0));
 
-    for (uint32_t i = 0; i < submit->recipient_count; i++) {
+    for (uint32_t i = 0; i < recipient_count; i++) {
         char route[BH_QUEUE_ROUTE_MAX];
         struct bh_queue_item *item;
         struct bh_queue_entry entry = {.message = c->row.id,
@@ -70,9 +70,9 @@ static void schedule(struct bh_queued *q, struct pending_submit *submit)
                                        .customer = c->row.customer,
                                        .domain = (uint64_t)c->row.domain,
                                        .campaign = c->row.campaign,
-                                       .next_at = submit->send_at,
+                                       .next_at = send_at,
                                        .expires_at = c->row.expires_at,
-                                       .flags = flags};
+                                       .flags = (uint8_t)(flags | (c->recipients[i].notify.n ? ITEM_NOTIFY : 0))};
         bh_err err = route_of(c->row.destination, c->recipients[i].address, route, &entry.route);
 
         if (!err)
@@ -94,7 +94,7 @@ static void end_submit(struct bh_queued *q, struct pending_submit *submit, bh_er
         content_free(submit->content);
     } else {
         q->stats.accepted++;
-        schedule(q, submit);
+        schedule_content(q, submit->content, submit->recipient_count, submit->has_file, submit->send_at);
         if (submit->send_at > submit->content->row.accepted_at)
             content_free(submit->content); /* read again when its time has come */
         else
@@ -156,6 +156,7 @@ static void committed(void *ctx, bh_err err)
 
         g->result_count--;
         apply_result(q, result);
+        dsn_free(result->dsn);
         free(result);
     }
     send_acks(q);
@@ -196,6 +197,10 @@ void group_free(struct bh_queued *q)
         free(submit);
     }
     forget_told_events(q);
-    while (!bh_list_empty(&g->results))
-        free(BH_CONTAINER_OF(bh_list_take(&g->results), struct pending_result, node));
+    while (!bh_list_empty(&g->results)) {
+        struct pending_result *result = BH_CONTAINER_OF(bh_list_take(&g->results), struct pending_result, node);
+
+        dsn_free(result->dsn);
+        free(result);
+    }
 }

@@ -107,6 +107,7 @@ static void load_recipient(void *ctx, const struct bh_row *row)
                                  .expires_at = open.expires_at,
                                  .flags = (uint8_t)((open.sole ? BH_QUEUE_SOLE : 0) |
                                                     (has_file(l, open.message) ? ITEM_FILE : 0) |
+                                                    (open.has_notify ? ITEM_NOTIFY : 0) |
                                                     (policy_holds_message(l->q, open.message) ? BH_QUEUE_HOLD : 0))},
         l->now, &item);
     if (err && !l->err)

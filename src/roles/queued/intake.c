@@ -135,7 +135,8 @@ static struct bh_message_row make_row(const struct intake *in, uint64_t id)
         .mail_from = s->mail_from,
         .envid = s->envid,
         .size = (int64_t)s->size,
-        .flags = (s->eight_bit ? BH_MESSAGE_8BIT : 0u) | (s->smtputf8 ? BH_MESSAGE_SMTPUTF8 : 0u),
+        .flags = (s->eight_bit ? BH_MESSAGE_8BIT : 0u) | (s->smtputf8 ? BH_MESSAGE_SMTPUTF8 : 0u) |
+                 (s->ret_full ? BH_MESSAGE_RET_FULL : 0u),
         .accepted_at = now,
         .expires_at = send_at(in) + (int64_t)schedule.expire_s * 1000,
         .credential = (int64_t)s->credential_id,

@@ -18,7 +18,8 @@
 
 enum {
     DESTINATIONS = 2, /* of enum bh_destination */
-    ITEM_FILE = 2     /* a flag of items: the body is a file */
+    ITEM_FILE = 2,    /* a flag of items: the body is a file */
+    ITEM_NOTIFY = 4   /* another: the submitter said by NOTIFY what he wants to be told */
 };
 
 struct flight;
@@ -112,6 +113,7 @@ struct pending_submit {
 enum { RESULT_TEXT_MAX = 2048 };
 
 /* What becomes of a recipient; decided once, also if its commit must be repeated. */
+struct dsn;
 struct pending_result {
     struct bh_list node;
     struct bh_worker *worker; /* to acknowledge; NULL: nobody (our own decision, or the worker is gone) */
@@ -127,9 +129,10 @@ struct pending_result {
     bool sole;
     bool last; /* the message is finished by this */
     int64_t customer;
-    bh_str text;   /* behind the struct */
-    bh_str detail; /* JSON, behind it */
-    bh_str events; /* of the steward, behind it */
+    struct dsn *dsn; /* a notice that goes with it, or NULL */
+    bh_str text;     /* behind the struct */
+    bh_str detail;   /* JSON, behind it */
+    bh_str events;   /* of the steward, behind it */
 };
 
 struct group {
@@ -151,6 +154,21 @@ void group_flush(struct bh_queued *q);
 bh_time_ms group_due_at(const struct bh_queued *q);
 void group_free(struct bh_queued *q);
 void add_result(struct bh_queued *q, struct pending_result *result);
+
+/* Puts a committed message's recipients into the schedule. */
+void schedule_content(struct bh_queued *q, struct content *content, uint32_t recipient_count, bool has_file,
+                      bh_time_ms send_at);
+
+/* ---- dsn.c ---- */
+
+typedef void dsn_ready(struct bh_queued *q, struct pending_result *result);
+/* The submitter may want to be told of this result: it is found out, the notice is made, then `ready` is called,
+ * perhaps before this returns. False: he does not, and `ready` is not called. */
+bool dsn_prepare(struct bh_queued *q, struct pending_result *result, bh_str status, bh_str remote, dsn_ready *ready);
+/* Writes the result's notice into the open transaction; puts it into the schedule behind the commit. */
+void dsn_write(struct bh_queued *q, const struct pending_result *result);
+void dsn_schedule(struct bh_queued *q, struct pending_result *result);
+void dsn_free(struct dsn *dsn);
 
 /* ---- intake.c ---- */
 
@@ -183,7 +201,7 @@ struct identity {
     bool known, allowed, permanent, is_held;
     struct source *sources; /* that its mail may leave from; their texts behind them */
     size_t source_count;    /* 0: as the configuration says */
-    uint8_t tls; /* enum bh_tls_level */
+    uint8_t tls;            /* enum bh_tls_level */
     struct bh_list waiting; /* flights */
     struct held_item *held; /* recipients kept by its answer, see identity_hold */
     size_t held_count, held_cap;

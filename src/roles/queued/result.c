@@ -129,11 +129,13 @@ static struct pending_result *new_pending(struct bh_queue *queue, struct bh_queu
 }
 
 /* The item is taken; from here on its pending result holds it. */
-static void hold(struct bh_queued *q, struct pending_result *r)
+static void hold(struct bh_queued *q, struct pending_result *r, const struct bh_msg_result *result)
 {
     bh_queue_settle(r->queue, r->item);
     r->item->at.holder = r;
-    add_result(q, r);
+    if (!dsn_prepare(q, r, result ? result->enhanced : bh_str_of(NULL, 0), result ? result->remote : bh_str_of(NULL, 0),
+                     add_result))
+        add_result(q, r);
 }
 
 static bool phase_is_of(bh_str phase, const char *const *phases)
@@ -212,7 +214,7 @@ static bh_err settle_taken(struct bh_queued *q, struct bh_worker *worker, struct
     r->code = result->code;
     r->kind = kind_of(q, queue, item, result, attempt, &r->next_at);
     learn(q, queue, item, result);
-    hold(q, r);
+    hold(q, r, result);
     return BH_OK;
 }
 
@@ -285,10 +287,11 @@ bh_err bh_queued_result(struct bh_queued *q, struct bh_worker *worker, const str
 
 /* ---- our own decisions ---- */
 
-static void decide(struct bh_queued *q, struct bh_queue *queue, struct bh_queue_item *item, struct pending_result *r)
+static void decide(struct bh_queued *q, struct bh_queue *queue, struct bh_queue_item *item, struct pending_result *r,
+                   const struct bh_msg_result *result)
 {
     if (r)
-        hold(q, r);
+        hold(q, r, result);
     else if (bh_queue_defer(queue, item, item->attempts, now_of(q) + 60000) != BH_OK)
         bh_logf(q->options.log, BH_LOG_ERROR, "out of memory");
 }
@@ -310,7 +313,7 @@ void refuse_flight(struct bh_queued *q, struct flight *flight, uint8_t verdict, 
         r->kind = kind_of(q, queue, item, &as_result, flight->attempt, &r->next_at);
     }
     flight_free(q, flight);
-    decide(q, queue, item, r);
+    decide(q, queue, item, r, &as_result);
 }
 
 void hold_flight(struct bh_queued *q, struct flight *flight, struct identity *identity)
@@ -332,7 +335,7 @@ void hold_flight(struct bh_queued *q, struct flight *flight, struct identity *id
     }
     identity_hold(identity, item);
     flight_free(q, flight);
-    decide(q, queue, item, r);
+    decide(q, queue, item, r, &as_result);
 }
 
 void expire_item(struct bh_queued *q, struct bh_queue *queue, struct bh_queue_item *item)
@@ -344,7 +347,7 @@ void expire_item(struct bh_queued *q, struct bh_queue *queue, struct bh_queue_it
         r->kind = BH_EVENT_EXPIRED;
         r->code = 451;
     }
-    decide(q, queue, item, r);
+    decide(q, queue, item, r, &(struct bh_msg_result){.enhanced = BH_STR("4.4.7")});
 }
 
 bh_err drop_item(struct bh_queued *q, struct bh_queue *queue, struct bh_queue_item *item, enum bh_event_kind kind,
@@ -362,7 +365,7 @@ bh_err drop_item(struct bh_queued *q, struct bh_queue *queue, struct bh_queue_it
         free(r);
         return BH_E_BUSY;
     }
-    hold(q, r);
+    hold(q, r, NULL);
     return BH_OK;
 }
 
@@ -414,6 +417,7 @@ void write_result(struct bh_queued *q, struct pending_result *r)
     }
     write_event(q, r->kind, r->message, (int32_t)r->idx, r->customer, r->code, r->text, r->detail);
     write_told_events(q, r->events);
+    dsn_write(q, r);
 }
 
 static void count(struct bh_queued *q, enum bh_event_kind kind)
@@ -430,6 +434,7 @@ void apply_result(struct bh_queued *q, struct pending_result *r)
     if (r->worker)
         bh_rec_delivery_ref_put(&r->worker->acks, &(struct bh_rec_delivery_ref){r->delivery_id, r->message, r->idx});
     count(q, r->kind);
+    dsn_schedule(q, r);
     if (r->kind == BH_EVENT_DEFERRED) {
         bh_err err = bh_queue_defer(r->queue, r->item, r->attempts, r->next_at);
 

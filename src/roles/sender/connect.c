@@ -78,7 +78,7 @@ static bool choose_source(struct connecting *c, int family, struct sockaddr_stor
     const char *named = family == AF_INET ? c->source4 : c->source6;
 
     *ret_bytes = 0;
-    if (c->source4[0] || c->source6[0]) {
+    if (config->egress_bind && (c->source4[0] || c->source6[0])) {
         *ret_bytes = use_source(named, family, ret_from);
         return *ret_bytes > 0; /* no source of that family: the address is not for us */
     }

@@ -2,6 +2,7 @@
 #include "mail/downgrade.h"
 #include "mail/prepare.h"
 #include "proto/mime/header.h"
+#include "proto/smtp/path.h"
 #include "queue/message_id.h"
 #include "sender.h"
 #include <errno.h>
@@ -309,19 +310,6 @@ static void depart(struct delivery *delivery)
         bh_delivery_signed(delivery);
 }
 
-/* xtext (RFC 3461 4). */
-static void put_xtext(struct bh_buf *out, bh_str text)
-{
-    for (size_t i = 0; i < text.n; i++) {
-        unsigned char c = (unsigned char)text.p[i];
-
-        if (c > ' ' && c < 0x7f && c != '+' && c != '=')
-            bh_buf_char(out, (char)c);
-        else
-            bh_buf_printf(out, "+%02X", c);
-    }
-}
-
 /* ENVID and ORCPT for the next server: what it tells our bounce address is then easy to place. */
 static void prepare_notices(struct delivery *delivery)
 {
@@ -333,7 +321,7 @@ static void prepare_notices(struct delivery *delivery)
     if (m->orcpt.n || m->smtputf8)
         return;
     bh_buf_add(&orcpt, BH_STR("rfc822;"));
-    put_xtext(&orcpt, m->recipient);
+    bh_xtext_encode(&orcpt, m->recipient);
     if (!bh_buf_err(&orcpt))
         delivery->orcpt = bh_arena_dup(delivery->arena, bh_buf_view(&orcpt));
     bh_buf_free(&orcpt);

@@ -219,6 +219,7 @@ struct session_wish {
     size_t count;
     bh_str helo, domain;     /* `domain`: whose mail it is; a name that DANE accepts too */
     bh_str source4, source6; /* to bind to; empty: as configured */
+    uint32_t messages_max;   /* in one session; 0: any number */
 };
 struct session *bh_session_open(struct sender *sender, struct site *site, const struct session_wish *wish);
 /* Gives work to a session that idles; true when it took it. */

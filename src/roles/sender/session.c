@@ -50,6 +50,7 @@ struct session {
     char local[320]; /* "192.0.2.10 as mta1.example" */
     char source[INET6_ADDRSTRLEN];
     struct bh_buf trail;
+    uint32_t messages_max, taken; /* 0: any number */
 };
 
 struct bh_list *bh_session_link(struct session *session)
@@ -169,13 +170,19 @@ static bool give(struct session *session, struct delivery *delivery)
         return false;
     }
     session->inside[session->inside[0] ? 1 : 0] = delivery;
+    session->taken++;
     session->worked = true;
     return true;
 }
 
+static bool may_take_more(const struct session *session)
+{
+    return !session->messages_max || session->taken < session->messages_max;
+}
+
 static void fill(struct session *session)
 {
-    while (!session->quitting && bh_smtp_client_has_room(session->client)) {
+    while (!session->quitting && bh_smtp_client_has_room(session->client) && may_take_more(session)) {
         struct delivery *delivery = bh_site_next(session->site);
 
         if (!delivery)
@@ -185,7 +192,7 @@ static void fill(struct session *session)
     if (bh_smtp_client_owes(session->client)) /* refused without a word sent: no input will ask for the result */
         bh_loop_defer(session->sender->role->loop, &session->broken);
     if (is_empty(session) && session->was_ready && !session->quitting)
-        bh_timer_set(&session->idle, IDLE_MS);
+        bh_timer_set(&session->idle, may_take_more(session) ? IDLE_MS : 0);
     else
         bh_timer_clear(&session->idle);
 }
@@ -396,7 +403,7 @@ static void pump(struct session *session)
 bool bh_session_offer(struct session *session)
 {
     if (!session->chan || !session->was_ready || session->quitting || session->over ||
-        !bh_smtp_client_has_room(session->client))
+        !bh_smtp_client_has_room(session->client) || !may_take_more(session))
         return false;
     fill(session);
     write_out(session);
@@ -524,6 +531,7 @@ struct session *bh_session_open(struct sender *sender, struct site *site, const 
     bh_deferred_init(&session->broken, on_broken, session);
     session->sender = sender;
     session->site = site;
+    session->messages_max = wish->messages_max;
     session->trail = bh_buf_make(TRAIL_MAX);
     bh_buf_add(&session->trail, bh_site_trail(site));
     take_targets(session, wish);

@@ -18,7 +18,7 @@ enum { KEEP_LEAST_MS = 60 * 1000, KEEP_MOST_MS = 3600 * 1000, NO_TLS_MS = 3600 *
 struct site {
     struct bh_map_node node; /* in sender->sites */
     struct sender *sender;
-    char key[600];
+    char key[900];
     char domain[256];
     char helo[256];
     const struct bh_route *route; /* only while looking up; copied facts below */
@@ -27,6 +27,8 @@ struct site {
     uint16_t port;
     bool never_tls;
     enum bh_tls_level level;
+    char source4[INET_ADDRSTRLEN], source6[INET6_ADDRSTRLEN]; /* to leave from; both empty: as configured */
+    uint32_t connections, messages_per_connection; /* as the last delivery said; 0: as configured, and any number */
     struct bh_list waiting;
     size_t waiting_count;
     struct bh_list sessions;
@@ -60,6 +62,14 @@ static enum bh_tls_level level_of(const struct bh_route *route, enum bh_tls_leve
     return wish > level ? wish : level;
 }
 
+/* What makes a site: all that its connections have in common. */
+struct site_of {
+    const struct bh_route *route; /* NULL: by MX */
+    bh_str domain, helo;
+    enum bh_tls_level wish;
+    bh_str source4, source6;
+};
+
 static void take_route(struct site *site, const struct bh_route *route, enum bh_tls_level wish)
 {
     const struct bh_config *c = site->sender->role->config;
@@ -72,23 +82,26 @@ static void take_route(struct site *site, const struct bh_route *route, enum bh_
         (void)!bh_str_to_c(route->host, site->route_host, sizeof(site->route_host));
 }
 
-static bh_err make_key(char *key, size_t n, const struct bh_route *route, bh_str domain, bh_str helo,
-                       enum bh_tls_level wish)
+static bh_err make_key(char *key, size_t n, const struct site_of *of)
 {
-    int written = route ? snprintf(key, n, ">%.*s:%u/%d/%d %.*s", BH_FMT(route->host), route->port, (int)route->tls,
-                                   (int)wish, BH_FMT(helo))
-                        : snprintf(key, n, "%.*s/%d %.*s", BH_FMT(domain), (int)wish, BH_FMT(helo));
+    const struct bh_route *route = of->route;
+    int written =
+        route ? snprintf(key, n, ">%.*s:%u/%d/%d %.*s %.*s %.*s", BH_FMT(route->host), route->port, (int)route->tls,
+                         (int)of->wish, BH_FMT(of->helo), BH_FMT(of->source4), BH_FMT(of->source6))
+              : snprintf(key, n, "%.*s/%d %.*s %.*s %.*s", BH_FMT(of->domain), (int)of->wish, BH_FMT(of->helo),
+                         BH_FMT(of->source4), BH_FMT(of->source6));
 
     return written > 0 && (size_t)written < n ? BH_OK : BH_E_LIMIT;
 }
 
-static struct site *make_site(struct sender *sender, const char *key, const struct bh_route *route, bh_str domain,
-                              bh_str helo, enum bh_tls_level wish)
+static struct site *make_site(struct sender *sender, const char *key, const struct site_of *of)
 {
     struct site *site = calloc(1, sizeof(*site));
 
-    if (!site || bh_str_to_c(domain, site->domain, sizeof(site->domain)) != BH_OK ||
-        bh_str_to_c(helo, site->helo, sizeof(site->helo)) != BH_OK) {
+    if (!site || bh_str_to_c(of->domain, site->domain, sizeof(site->domain)) ||
+        bh_str_to_c(of->helo, site->helo, sizeof(site->helo)) ||
+        bh_str_to_c(of->source4, site->source4, sizeof(site->source4)) ||
+        bh_str_to_c(of->source6, site->source6, sizeof(site->source6))) {
         free(site);
         return NULL;
     }
@@ -96,7 +109,7 @@ static struct site *make_site(struct sender *sender, const char *key, const stru
     (void)snprintf(site->key, sizeof(site->key), "%s", key);
     bh_list_init(&site->waiting);
     bh_list_init(&site->sessions);
-    take_route(site, route, wish);
+    take_route(site, of->route, of->wish);
     site->sts_policy = bh_buf_make(BH_STS_POLICY_MAX);
     site->trail = bh_buf_make(TRAIL_MAX);
     if (bh_map_add(&sender->sites, bh_str_c(site->key), &site->node) != BH_OK) {
@@ -210,8 +223,9 @@ bool bh_site_wants_session(const struct site *site)
 {
     const struct bh_config *c = site->sender->role->config;
 
-    return site->waiting_count > 0 && site->session_count < c->connections_per_site &&
-           site->sender->connections < c->connection_limit;
+    uint32_t most = site->connections ? site->connections : c->connections_per_site;
+
+    return site->waiting_count > 0 && site->session_count < most && site->sender->connections < c->connection_limit;
 }
 
 static void new_round(struct site *site)
@@ -233,8 +247,12 @@ static void open_sessions(struct site *site)
 
     while (site->address_count && bh_site_wants_session(site)) {
         const char *not_allowed = NULL;
-        struct session_wish wish = {
-            .tries = tries, .helo = bh_str_c(site->helo), .domain = bh_str_c(site->by_route ? "" : site->domain)};
+        struct session_wish wish = {.tries = tries,
+                                    .helo = bh_str_c(site->helo),
+                                    .domain = bh_str_c(site->by_route ? "" : site->domain),
+                                    .source4 = bh_str_c(site->source4),
+                                    .source6 = bh_str_c(site->source6),
+                                    .messages_max = site->messages_per_connection};
         struct session *session;
 
         wish.count = find_tries(site, tries, &not_allowed);
@@ -469,30 +487,33 @@ static bool is_ascii(bh_str s)
     return true;
 }
 
-static struct site *site_of(struct delivery *delivery)
+static struct site *find_site(struct delivery *delivery)
 {
     struct sender *sender = delivery->sender;
+    const struct bh_config *config = sender->role->config;
     const struct bh_msg_deliver *m = &delivery->message;
     bh_str domain = bh_str_skip(m->recipient, bh_str_rfind(m->recipient, '@') + 1);
-    bh_str lower = bh_str_lower(delivery->arena, domain);
-    bh_str helo = m->helo.n ? m->helo : sender->role->config->hostname;
-    const struct bh_route *route;
-    enum bh_tls_level wish = m->tls <= BH_TLS_LEVEL_VERIFIED ? (enum bh_tls_level)m->tls : BH_TLS_LEVEL_VERIFIED;
+    struct bh_route other = {.host = m->route_host, .port = m->route_port ? m->route_port : config->smtp_port};
+    struct site_of of = {.domain = bh_str_lower(delivery->arena, domain),
+                         .helo = m->helo.n ? m->helo : config->hostname,
+                         .wish = m->tls <= BH_TLS_LEVEL_VERIFIED ? (enum bh_tls_level)m->tls : BH_TLS_LEVEL_VERIFIED,
+                         .source4 = m->address4,
+                         .source6 = m->address6};
     struct bh_map_node *node;
-    char key[600];
+    char key[900];
 
-    if (!is_ascii(lower) && bh_domain_a_labels(delivery->arena, lower, &lower) != BH_OK) /* U-labels have no MX */
+    if (!is_ascii(of.domain) && bh_domain_a_labels(delivery->arena, of.domain, &of.domain)) /* U-labels have no MX */
         return NULL;
-    route = bh_config_route(sender->role->config, lower);
-    if (lower.n == 0 || make_key(key, sizeof(key), route, lower, helo, wish) != BH_OK)
+    of.route = m->route_host.n ? &other : bh_config_route(config, of.domain);
+    if (of.domain.n == 0 || make_key(key, sizeof(key), &of) != BH_OK)
         return NULL;
     node = bh_map_get(&sender->sites, bh_str_c(key));
-    return node ? BH_CONTAINER_OF(node, struct site, node) : make_site(sender, key, route, lower, helo, wish);
+    return node ? BH_CONTAINER_OF(node, struct site, node) : make_site(sender, key, &of);
 }
 
 void bh_site_add(struct delivery *delivery)
 {
-    struct site *site = site_of(delivery);
+    struct site *site = find_site(delivery);
 
     if (!site) {
         bh_delivery_end(delivery, &(struct delivery_end){.verdict = BH_BOUNCED,
@@ -502,6 +523,8 @@ void bh_site_add(struct delivery *delivery)
                                                          .phase = "dns"});
         return;
     }
+    site->connections = delivery->message.connections;
+    site->messages_per_connection = delivery->message.messages_per_connection;
     delivery->site = site;
     bh_list_push(&site->waiting, &delivery->list);
     site->waiting_count++;

@@ -77,6 +77,7 @@ void session_on_mail(struct session *session, const struct bh_smtp_server_event 
 {
     bh_message_reset(&session->message);
     session->message.smtputf8 = event->mail.smtputf8;
+    session->message.ret_full = bh_str_eq_ci(event->mail.ret, BH_STR("FULL"));
     if (bh_message_set_sender(&session->message, &event->mail.path, event->mail.envid))
         session_refuse(session, 501, "5.1.7", BH_STR("The sender's address is too long"), BH_STR(""));
     else if (session->port->trust[0] && !session->customer_id)

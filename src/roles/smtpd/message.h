@@ -30,6 +30,7 @@ struct bh_message {
     bool write_failed;
     bool file_lost; /* the queued that gave the file is gone: its number means nothing to the next one */
     bool smtputf8;
+    bool ret_full; /* RFC 3461 */
     uint32_t customer_id; /* of the bounce address, on port 25 */
     uint32_t domain_id;
     size_t mail_from_n, envid_n, header_from_n, from_domain_n;

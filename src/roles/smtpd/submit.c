@@ -96,6 +96,7 @@ static struct bh_msg_submit submission(struct session *session, const struct bh_
         .from_domain = bh_str_of(m->from_domain, m->from_domain_n),
         .mail_from = bh_str_of(m->mail_from, m->mail_from_n),
         .envid = bh_str_of(m->envid, m->envid_n),
+        .ret_full = m->ret_full,
         .client = bh_str_c(session->address),
         .helo = facts->helo,
         .protocol = bh_str_c(bh_message_protocol(facts, m->smtputf8)),
