@@ -3,6 +3,7 @@ BIND as secondaries that know our catalog and a key; a hidden primary."""
 import base64
 import os
 import signal
+import subprocess
 import time
 
 import dns.exception
@@ -12,8 +13,9 @@ import dns.rcode
 import pytest
 from daemon import Behalf, make_config, own_uids
 from processes import Process, run, wait_until
-from world import BUILD, EGRESS, PLATFORM, RESOLVER
+from world import BUILD, EGRESS, RESOLVER
 
+PLATFORM = "dns.esp.example"  # one of its own, delegated to the addresses below
 NS = ("192.0.2.153", "192.0.2.154")
 KNOT, BIND = "192.0.2.161", "192.0.2.162"
 CATALOG = "catalog.invalid"
@@ -56,8 +58,8 @@ def serial(server, name):
 
 
 class Installation:
-    def __init__(self, folder):
-        self.folder = folder
+    def __init__(self, folder, world=None):
+        self.folder, self.world = folder, world
         folder.mkdir()
         folder.chmod(0o755)
         (folder / "tsig.key").write_text(KEY_FILE)
@@ -79,7 +81,11 @@ class Installation:
         return make_config(options, listeners, **sections)
 
     def add_domain(self, name):
-        self.behalf.json("domain", "add", name, "--customer", "alpha", "--approach", "delegation")
+        """Added, delegated by the customer, and checked: then its zone is served."""
+        records = self.behalf.json("domain", "add", name, "--customer", "alpha", "--approach", "delegation")["records"]
+        self.world.publish("customer.example", ["%s NS %s" % (name.split(".")[0], record["value"]) for record in records
+                                                if record["type"] == "NS"])
+        subprocess.Popen(self.behalf.command("domain", "check", name), stdout=subprocess.DEVNULL)
         self.zones.append(name)
 
     def start_knot(self):
@@ -146,12 +152,14 @@ zone "%(catalog)s" { type secondary; file "catalog.db"; primaries { %(primary)s 
 def here(world):
     for address in NS + (KNOT, BIND):
         run("ip", "addr", "add", address + "/32", "dev", "lo", check=False)
-    made = Installation(world.folder / "dns")
+    world.publish("esp.example", ["dns NS ns%d.dns" % (i + 1) for i in range(2)] +
+                  ["ns%d.dns A %s" % (i + 1, a) for i, a in enumerate(NS)])
+    made = Installation(world.folder / "dns", world)
     try:
         made.behalf.start()
         made.behalf.json("customer", "add", "alpha")
-        made.add_domain("email.first.example")
-        wait_until(lambda: everywhere("email.first.example", "SOA", len), 10, "the first zone is served")
+        made.add_domain("first.customer.example")
+        wait_until(lambda: everywhere("first.customer.example", "SOA", len), 10, "the first zone is served")
         yield made
     finally:
         made.stop()
@@ -160,7 +168,7 @@ def here(world):
 def test_a_new_domain_is_served_within_a_second(here):
     took = []
     for i in range(10):
-        name = "email.added%d.example" % i
+        name = "added%d.customer.example" % i
         here.add_domain(name)
         took.append(seconds_until(lambda: everywhere(name, "SOA", len)))  # noqa: B023  (called in this turn)
     print("a domain is served by both dnsd after %.0f to %.0f ms" % (1000 * min(took), 1000 * max(took)))
@@ -169,8 +177,8 @@ def test_a_new_domain_is_served_within_a_second(here):
 def test_an_imported_key_is_served_within_a_second(here):
     key = here.folder / "dkim.key"
     run("openssl", "genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048", "-out", key)
-    made = here.behalf.json("dkim", "import", "--domain", "email.first.example", "--selector", "old2019", key)
-    took = seconds_until(lambda: everywhere("old2019._domainkey.email.first.example", "TXT",
+    made = here.behalf.json("dkim", "import", "--domain", "first.customer.example", "--selector", "old2019", key)
+    took = seconds_until(lambda: everywhere("old2019._domainkey.first.customer.example", "TXT",
                                             lambda found: made["record"].split("p=")[1] in found[0].replace(" ", "")))
     print("an imported key is served after %.0f ms" % (1000 * took))
 
@@ -206,46 +214,46 @@ def test_secondaries_follow(here):
     start = time.monotonic()
     wait_until(lambda: all(same(name) for name in here.zones + [PLATFORM, "rua." + PLATFORM]), 30, "secondaries have all")
     print("%d zones and the platform's are at Knot and BIND after %.1f s" % (len(here.zones), time.monotonic() - start))
-    here.add_domain("email.later.example")
-    took = seconds_until(lambda: same("email.later.example"), 20)
+    here.add_domain("later.customer.example")
+    took = seconds_until(lambda: same("later.customer.example"), 20)
     print("a new domain is at both after %.1f s" % took)
     key = here.folder / "dkim2.key"
     run("openssl", "genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048", "-out", key)
-    here.behalf.call("dkim", "import", "--domain", "email.first.example", "--selector", "old2020", key)
-    took = seconds_until(lambda: all(records(server, "old2020._domainkey.email.first.example", "TXT") for server in
+    here.behalf.call("dkim", "import", "--domain", "first.customer.example", "--selector", "old2020", key)
+    took = seconds_until(lambda: all(records(server, "old2020._domainkey.first.customer.example", "TXT") for server in
                                      (KNOT, BIND)), 20)
     print("an imported key is at both after %.1f s" % took)
 
 
 def test_no_transfer_without_the_key(here):
-    for name in ("email.first.example", CATALOG):
+    for name in ("first.customer.example", CATALOG):
         assert ask(NS[0], name, "AXFR", tcp=True).rcode() != dns.rcode.NOERROR
 
 
 def test_name_servers_are_all_listed(here):
-    assert [ns.split(".")[2] for ns in records(NS[0], "email.first.example", "NS")] == ["ns1", "ns2", "ns3", "ns4"]
+    assert [ns.split(".")[2] for ns in records(NS[0], "first.customer.example", "NS")] == ["ns1", "ns2", "ns3", "ns4"]
 
 
 def test_query_statistics_and_log(here):
     before = here.behalf.json("dns", "stats")
     for _ in range(200):
-        ask(NS[1], "no.such.email.first.example", "A")
+        ask(NS[1], "no.such.first.customer.example", "A")
     after = here.behalf.json("dns", "stats")
     assert after["total"]["nxdomain"] - before["total"]["nxdomain"] == 200
 
     def nxdomain(stats):
-        return sum(z["nxdomain"] for z in stats["zones"] if z["zone"] == "email.first.example.")
+        return sum(z["nxdomain"] for z in stats["zones"] if z["zone"] == "first.customer.example.")
 
     assert nxdomain(after) - nxdomain(before) == 200
-    logged = [line for line in here.behalf.log.read_text().splitlines() if "no.such.email.first.example" in line]
+    logged = [line for line in here.behalf.log.read_text().splitlines() if "no.such.first.customer.example" in line]
     print("\n".join(logged))
     assert 1 <= len(logged) <= 4 and "nxdomain" in logged[0]
 
 
 def test_own_query_and_export(here):
-    answer = here.behalf.json("dns", "query", "email.first.example", "MX")
+    answer = here.behalf.json("dns", "query", "first.customer.example", "MX")
     assert answer["rcode"] == "NOERROR" and "aa" in answer["flags"]
-    long = here.behalf.json("dns", "query", "old2019._domainkey.email.first.example", "TXT", "--tcp")
+    long = here.behalf.json("dns", "query", "old2019._domainkey.first.customer.example", "TXT", "--tcp")
     assert "v=DKIM1" in long["answer"][0]
     folder = here.folder / "export"
     folder.mkdir()
@@ -266,8 +274,32 @@ def test_hidden_primary(here):
     def hidden(found):
         return sorted(ns.split(".")[2] for ns in found) == ["ns3", "ns4"]
 
-    wait_until(lambda: everywhere("email.first.example", "NS", hidden), 10, "the primary is hidden")
-    wait_until(lambda: all((found := records(server, "email.first.example", "NS")) and hidden(found)
+    wait_until(lambda: everywhere("first.customer.example", "NS", hidden), 10, "the primary is hidden")
+    wait_until(lambda: all((found := records(server, "first.customer.example", "NS")) and hidden(found)
                            for server in (KNOT, BIND)), 20, "the secondaries follow")
     assert records(KNOT, "ns3." + PLATFORM, "A") == [KNOT]
     assert records(KNOT, PLATFORM, "SOA")[0].startswith("ns3.")
+
+
+def transfer(zone, secret=SECRET):
+    """What kdig says of a transfer with that key."""
+    return run("kdig", "+tcp", "@" + NS[0], zone, "AXFR", "-y", "hmac-sha256:%s:%s" % (KEY, secret), check=False).stdout
+
+
+def test_keys_and_catalog_are_reloaded(here):
+    """SIGHUP: the new key alone opens transfers, the catalog has its new name; and back again."""
+    fresh = base64.b64encode(b"another thirty-two bytes, secret").decode()
+    zone = "first.customer.example"
+    assert "hostmaster" in transfer(zone) and "hostmaster" not in transfer(zone, fresh)
+
+    def reload(secret, catalog):
+        (here.folder / "tsig.key").write_text(KEY_FILE.replace(SECRET, secret))
+        here.behalf.config.write_text(here.config(True).replace(CATALOG, catalog))
+        os.kill(here.behalf.roles()["master"][0], signal.SIGHUP)
+
+    reload(fresh, "other.invalid")
+    wait_until(lambda: "hostmaster" in transfer(zone, fresh), 10, "the new key is known")
+    assert "hostmaster" not in transfer(zone)
+    wait_until(lambda: zone in transfer("other.invalid", fresh), 10, "the catalog is renamed")
+    reload(SECRET, CATALOG)
+    wait_until(lambda: zone in transfer(CATALOG), 10, "and back")

@@ -125,7 +125,7 @@ static void count_server(const struct upkeep *upkeep, const struct bh_rec_dns_se
     struct bh_rec_dns_rdata rdata;
 
     view->servers++;
-    if (!server->authoritative || (server->status != BH_DNS_FOUND && server->status != BH_DNS_NODATA))
+    if (!server->authoritative || server->status == BH_DNS_TEMPFAIL || server->status == BH_DNS_BADNAME)
         view->complete = false;
     if (server->status != BH_DNS_FOUND)
         return;
