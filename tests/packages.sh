@@ -4,7 +4,7 @@
 # what compiles behalf (nettle-dev: libunbound's pkg-config file names it)
 packages_build=(gcc libc6-dev linux-libc-dev meson ninja-build pkg-config
   libssl-dev libevent-dev libunbound-dev nettle-dev libsqlite3-dev libsodium-dev libjansson-dev libconfuse-dev
-  libpsl-dev libidn2-dev libseccomp-dev libcurl4-openssl-dev zlib1g-dev scdoc)
+  libpsl-dev libidn2-dev libseccomp-dev libmicrohttpd-dev libcurl4-openssl-dev zlib1g-dev scdoc)
 
 # what runs it: the root's keys, the public suffix list; openssl and python3 (Meson brings it) for the world of ./run
 packages_run=(ca-certificates dns-root-data publicsuffix openssl python3)

@@ -18,6 +18,7 @@
     X("Customers", "change", bh_cli_change, "planned changes that wait for customers to edit records")                  \
     X("Customers", "pool", bh_cli_pool, "the addresses that mail leaves from")                                         \
     X("Customers", "key", bh_cli_key, "DKIM keys: list, rotate, revoke, history")                                       \
+    X("Customers", "token", bh_cli_token, "tokens of the HTTP API")                                                   \
     X("Mail", "send", bh_cli_send, "submit a message from a file or standard input")                                   \
     X("Mail", "sendmail", bh_cli_sendmail, "the same, as programs call sendmail(8)")                                   \
     X("Mail", "queue", bh_cli_queue, "what waits: list, retry, drop, hold, cancel, reroute")                              \

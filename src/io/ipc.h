@@ -12,7 +12,7 @@
 enum {
     BH_IPC_HEAD_BYTES = 12,
     BH_IPC_FDS_MAX = 4,
-    BH_IPC_BODY_MAX = 1 << 20,    /* no message of ours is larger */
+    BH_IPC_BODY_MAX = 4 << 20,    /* no message of ours is larger */
     BH_IPC_BACKLOG_MAX = 64 << 20 /* written but not yet taken by a slow peer */
 };
 

@@ -13,7 +13,9 @@ enum bh_listen_protocol {
     BH_LISTEN_SMTP,        /* port 25: bounces, feedback, canaries */
     BH_LISTEN_SUBMISSION,  /* 587: AUTH after STARTTLS */
     BH_LISTEN_SUBMISSIONS, /* 465: implicit TLS */
-    BH_LISTEN_DNS          /* UDP and TCP */
+    BH_LISTEN_DNS,         /* UDP and TCP */
+    BH_LISTEN_HTTP,        /* the API, in the clear: loopback or behind a proxy */
+    BH_LISTEN_HTTPS
 };
 
 enum bh_resolver_mode { BH_RESOLVE_RECURSIVE, BH_RESOLVE_FORWARD };

@@ -52,7 +52,7 @@ enum bh_delivery_verdict { BH_DELIVERED = 1, BH_DEFERRED = 2, BH_BOUNCED = 3 };
 #define BH_RECORDS(X)                                                                                                  \
     X(recipient)                                                                                                       \
     X(sealed_key) X(source) X(sign_item) X(signature) X(subkey) X(delivery_ref) X(told_event) X(read_recipient) X(read_text) X(zone_record) X(dns_rdata) X(dns_server_view) X(dns_zone_stats) X(key_ref) X(key_use) \
-    X(tls_result)
+    X(tls_result) X(blob) X(message_ref)
 
 #define BH_REC_recipient(F)                                                                                            \
     F(str, address) /* as given in RCPT TO, without <> */                                                              \
@@ -141,6 +141,8 @@ enum bh_delivery_verdict { BH_DELIVERED = 1, BH_DEFERRED = 2, BH_BOUNCED = 3 };
     F(i64, signed_at) /* 0: never */                                                                                   \
     F(u32, in_hand)
 
+#define BH_REC_blob(F) F(str, bytes)
+#define BH_REC_message_ref(F) F(u64, message_id)
 #define BH_REC_dns_rdata(F) F(str, rdata) /* wire form, uncompressed */
 
 /* Queries for names in a zone, by what they came to. */
@@ -264,6 +266,13 @@ enum bh_delivery_verdict { BH_DELIVERED = 1, BH_DEFERRED = 2, BH_BOUNCED = 3 };
     /* a domain's life, 110 to 119: steward tells controld what became of a canary; answered when it is stored */      \
     X(CANARY_VERDICT, 110, canary_verdict)                                                                             \
     X(CANARY_VERDICT_REPLY, 110 | BH_REPLY, event_reply)                                                               \
+    /* webd asks controld, and submits to queued */                                                                    \
+    X(TOKEN, 200, token)                                                                                               \
+    X(TOKEN_REPLY, 200 | BH_REPLY, token_reply)                                                                        \
+    X(API_COMMAND, 201, api_command)                                                                                   \
+    X(API_COMMAND_REPLY, 201 | BH_REPLY, command)                                                                      \
+    X(SUBMIT_BATCH, 202, submit_batch)                                                                                 \
+    X(SUBMIT_BATCH_REPLY, 202 | BH_REPLY, submit_batch_reply)    \
     /* end */
 
 #define BH_FIELDS_hello(F)                                                                                             \
@@ -556,6 +565,35 @@ enum bh_delivery_verdict { BH_DELIVERED = 1, BH_DEFERRED = 2, BH_BOUNCED = 3 };
     F(str, detail)
 #define BH_FIELDS_event_reply(F)                                                                                       \
     F(u8, ok) /* 0: cannot be stored now, tell again later */
+/* Who is this? Only the SHA-256 of a token leaves webd. */
+#define BH_FIELDS_token(F) F(str, secret_hash)
+#define BH_FIELDS_token_reply(F)                                                                                       \
+    F(u8, ok)                                                                                                          \
+    F(u64, version)                                                                                                    \
+    F(u64, token_id)                                                                                                   \
+    F(u32, customer_id) /* 0: the operator */                                                                          \
+    F(str, customer)                                                                                                   \
+    F(u32, scopes)    /* set of enum bh_api_scope */                                                                   \
+    F(str, addresses) /* it may come from; empty = any */                                                              \
+    F(u32, rate)      /* requests per second; 0 = the usual */                                                         \
+    F(str, why)
+/* A command in the name of a token: controld looks the token up again and fences the command by it. */
+#define BH_FIELDS_api_command(F)                                                                                       \
+    F(str, secret_hash)                                                                                                \
+    F(str, json)
+/* Messages that are committed together or not at all: 1 to 500, each a blob: a `submit` without a body file. */
+#define BH_FIELDS_submit_batch(F)                                                                                      \
+    F(u32, customer_id)                                                                                                \
+    F(str, idempotency_key) /* empty = none */                                                                         \
+    F(str, request_hash)    /* what the key stands for, 32 bytes */                                                    \
+    F(str, submits)         /* list of blob */
+#define BH_FIELDS_submit_batch_reply(F)                                                                                \
+    F(u8, ok)       /* 1: all are committed with fsync */                                                              \
+    F(u8, replayed) /* 1: they were before, by an earlier request with this key */                                     \
+    F(u16, code)    /* when not ok, as in submit_reply; 422: the key stands for another request */                     \
+    F(str, enhanced)                                                                                                   \
+    F(str, reason)                                                                                                     \
+    F(str, ids) /* list of message_ref, in the order of the request */
 
 #define BH_FIELDS_feedback_news(F) F(u64, seq) /* the newest */
 #define BH_FIELDS_read(F)                                                                                              \
@@ -609,6 +647,7 @@ enum bh_message_type {
     X(sts) X(sts_reply) X(tls_results)                                                                                 \
     X(canary_verdict)                                                                                                  \
     X(key_use) X(key_use_reply) X(keys_revoked)                                                                        \
+    X(token) X(token_reply) X(api_command) X(submit_batch) X(submit_batch_reply) \
     /* end */
 /* clang-format on */
 

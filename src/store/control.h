@@ -82,6 +82,50 @@ BH_MUST bh_err bh_credential_revoke(struct bh_store *store, bh_str username, bh_
 BH_MUST bh_err bh_credential_list(struct bh_store *store, int64_t customer, int64_t limit,
                                   bool (*each)(void *ctx, const struct bh_credential *credential), void *ctx);
 
+/* ---- tokens of the HTTP API (api_token.c) ---- */
+
+/* What a token may do: a set. */
+enum bh_api_scope { BH_API_SEND = 1, BH_API_READ = 2, BH_API_ADMIN = 4 };
+
+struct bh_api_token {
+    int64_t id;
+    int64_t customer_id; /* 0: the operator's, for everything */
+    bh_str customer;     /* its name */
+    bh_str name;
+    bh_str secret_hash; /* SHA-256 of the token */
+    unsigned scopes;    /* set of enum bh_api_scope */
+    bh_str addresses;   /* the clients it may come from, "192.0.2.0/24 2001:db8::1"; empty = any */
+    int64_t rate;       /* requests per second; 0 = the usual */
+    bh_time_ms created_at;
+    bh_time_ms revoked_at; /* 0: valid */
+};
+BH_MUST bh_err bh_api_token_insert(struct bh_store *store, const struct bh_api_token *token, int64_t *ret_id);
+/* Revoked ones too. Strings in the arena. BH_E_NOT_FOUND. */
+BH_MUST bh_err bh_api_token_by_hash(struct bh_store *store, struct bh_arena *arena, bh_str secret_hash,
+                                    struct bh_api_token *ret_token);
+/* One of `customer`, or of anybody (0). BH_E_NOT_FOUND: there is no such valid token. */
+BH_MUST bh_err bh_api_token_revoke(struct bh_store *store, int64_t id, int64_t customer, bh_time_ms now);
+/* By id; views live while `each` runs. */
+BH_MUST bh_err bh_api_token_list(struct bh_store *store, int64_t customer, int64_t after, int64_t limit,
+                                 void (*each)(void *ctx, const struct bh_api_token *token), void *ctx);
+
+/* ---- who changed what (audit.c) ---- */
+
+struct bh_audit {
+    int64_t id;
+    bh_time_ms at;
+    int64_t token;       /* 0: the control socket */
+    int64_t customer_id; /* whose token it was; 0: the operator's */
+    bh_str command;      /* "domain add" */
+    bh_str args;         /* JSON, without secrets */
+    bh_str outcome;      /* "ok", or the error's code */
+};
+BH_MUST bh_err bh_audit_insert(struct bh_store *store, const struct bh_audit *entry);
+/* Newest first, those older than `before` (0: all), of one customer (0: all); views live while `each` runs. */
+BH_MUST bh_err bh_audit_select(struct bh_store *store, int64_t customer, int64_t before, int64_t limit,
+                               void (*each)(void *ctx, const struct bh_audit *entry), void *ctx);
+BH_MUST bh_err bh_audit_prune(struct bh_store *store, bh_time_ms before);
+
 /* ---- domains (domain.c) ---- */
 
 /* `domain->id` is not read. State is pending, nothing is aligned. */

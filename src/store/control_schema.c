@@ -303,6 +303,27 @@ static const struct bh_schema_step steps[] = {
                               " rdatas BLOB NOT NULL,"
                               " good_at INTEGER NOT NULL,"
                               " PRIMARY KEY(flat, name, type)) STRICT, WITHOUT ROWID;"},
+    {"tokens of the HTTP API, and who changed what",
+     "CREATE TABLE api_token("
+     " id INTEGER PRIMARY KEY AUTOINCREMENT,"
+     " customer INTEGER REFERENCES customer(id)," /* NULL: the operator's */
+     " name TEXT NOT NULL,"
+     " secret_hash BLOB NOT NULL UNIQUE," /* SHA-256 of the token */
+     " scopes INTEGER NOT NULL,"          /* set of enum bh_api_scope */
+     " addresses TEXT NOT NULL,"
+     " rate INTEGER NOT NULL,"
+     " created_at INTEGER NOT NULL,"
+     " revoked_at INTEGER) STRICT;"
+     "CREATE INDEX api_token_customer ON api_token(customer);"
+     "CREATE TABLE audit(" /* every command that changes something, whoever gave it */
+     " id INTEGER PRIMARY KEY AUTOINCREMENT,"
+     " at INTEGER NOT NULL,"
+     " token INTEGER NOT NULL," /* 0: the control socket */
+     " customer INTEGER NOT NULL,"
+     " command TEXT NOT NULL,"
+     " args TEXT NOT NULL,"
+     " outcome TEXT NOT NULL) STRICT;"
+     "CREATE INDEX audit_customer ON audit(customer, id);"},
 };
 
 const struct bh_schema bh_control_schema = {"control", 0x62684331, steps, sizeof(steps) / sizeof(steps[0])};

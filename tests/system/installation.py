@@ -2,7 +2,7 @@
 from daemon import Behalf, add_credential, make_config, onboard, own_uids
 from world import BUILD, EGRESS, EGRESS6, NS1, NS2, PLATFORM, RESOLVER, SUBMISSION
 
-TRUSTED, SINK = ("127.0.0.1", 2500), ("127.0.0.1", 2600)
+TRUSTED, SINK, API = ("127.0.0.1", 2500), ("127.0.0.1", 2600), ("127.0.0.1", 8080)
 
 
 class Customer:
@@ -27,6 +27,7 @@ def make_installation(world):
     listeners = [{"address": SUBMISSION + ":25", "protocol": "smtp"}, {"address": SUBMISSION + ":587", "protocol": "submission"},
                  {"address": SUBMISSION + ":465", "protocol": "submissions"},
                  {"address": "%s:%d" % TRUSTED, "protocol": "submission", "trust": DELEGATED.name},
+                 {"address": "%s:%d" % API, "protocol": "http"}, {"address": SUBMISSION + ":443", "protocol": "https"},
                  {"address": NS1 + ":53", "protocol": "dns"}, {"address": NS2 + ":53", "protocol": "dns"}]
     sections = {"nameserver ns1": {"address": [NS1]}, "nameserver ns2": {"address": [NS2]},
                 "inbound": {"address": [SUBMISSION]}, "egress": {"address": [EGRESS, EGRESS6]},

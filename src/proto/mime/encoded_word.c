@@ -282,15 +282,11 @@ static size_t piece_length(bh_str s, size_t max)
     return n;
 }
 
-void bh_text_encode(struct bh_buf *out, bh_str text, size_t column)
+void bh_text_encode_always(struct bh_buf *out, bh_str text, size_t column)
 {
     /* base64 alone: as short as Q for most scripts, never ambiguous. 75 - "=?utf-8?b?" - "?=" = 63 -> 60 -> 45 bytes */
     enum { line = 76, overhead = 12, least = 4 };
 
-    if (is_plain(text)) {
-        bh_buf_add(out, text);
-        return;
-    }
     while (text.n) {
         size_t room = column + overhead + 2 * least > line ? 0 : line - column - overhead;
         if (room > 60)
@@ -307,4 +303,12 @@ void bh_text_encode(struct bh_buf *out, bh_str text, size_t column)
         text = bh_str_skip(text, n);
         column = line;
     }
+}
+
+void bh_text_encode(struct bh_buf *out, bh_str text, size_t column)
+{
+    if (is_plain(text))
+        bh_buf_add(out, text);
+    else
+        bh_text_encode_always(out, text, column);
 }

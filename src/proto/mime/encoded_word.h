@@ -16,6 +16,8 @@ void bh_phrase_decode(struct bh_buf *out, bh_str phrase);
  * octets, folded with CRLF SP so that no line passes 76. `column`: how much of the first line is taken. Control
  * characters, CR and LF among them, are encoded, so no text can break out of its field. */
 void bh_text_encode(struct bh_buf *out, bh_str text, size_t column);
+/* The same, and plain ASCII is encoded too: where the text could be taken for something else. */
+void bh_text_encode_always(struct bh_buf *out, bh_str text, size_t column);
 
 /* The next item of a comma-separated list (Keywords and the like) as written, blanks trimmed, empty ones skipped;
  * a comma inside an encoded word separates nothing. BH_MORE, or BH_DONE. */

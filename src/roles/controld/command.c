@@ -54,6 +54,10 @@ static const struct command_row rows[] = {
     {"pool", "address-add", bh_pool_address_add},
     {"pool", "address-remove", bh_pool_address_removed},
     {"pool", "assign", bh_pool_assigned},
+    {"token", "add", bh_api_token_add},
+    {"token", "list", bh_api_tokens},
+    {"token", "revoke", bh_api_token_revoked},
+    {"audit", "list", bh_audit_list},
     {"dkim", "import", bh_dkim_import},
     {"key", "list", bh_keys_listed},
     {"key", "show", bh_key_shown},
@@ -103,6 +107,8 @@ static void end_command(struct bh_command *command, json_t *answer)
     void (*answered)(void *ctx, json_t *answer) = command->answered;
     void *ctx = command->ctx;
 
+    if (command->changes)
+        bh_command_audit(command, answer);
     if (command->fd >= 0)
         (void)close(command->fd);
     json_decref(command->request);
@@ -205,6 +211,8 @@ bool bh_command_customer(struct bh_command *command, const char *name, struct bh
     if (!customer.p)
         return false;
     err = bh_customer_by_name(command->core->store, command->arena, customer, ret_customer);
+    if (!err && command->token && command->token->customer_id && command->token->customer_id != ret_customer->id)
+        err = BH_E_NOT_FOUND;
     if (err == BH_E_NOT_FOUND)
         bh_command_fail(command, "not_found", "behalf customer list shows them; behalf customer add makes one",
                         "there is no customer %.*s", BH_FMT(customer));
@@ -216,7 +224,7 @@ bool bh_command_customer(struct bh_command *command, const char *name, struct bh
 bool bh_command_domain(struct bh_command *command, struct bh_domain *ret_domain)
 {
     bh_str typed, name;
-    struct bh_customer customer = {.id = 0};
+    struct bh_customer customer = {.id = command->token ? command->token->customer_id : 0};
     bh_err err;
 
     if (bh_command_str(command, "customer").p && !bh_command_customer(command, "customer", &customer))
@@ -290,11 +298,30 @@ static struct bh_command *new_command(struct bh_controld *core, bh_str json)
     return command;
 }
 
+/* What a command may be given by, checked; then its row. */
+static void start(struct bh_command *command)
+{
+    const char *noun = json_string_value(json_object_get(command->request, "noun"));
+    const char *verb = json_string_value(json_object_get(command->request, "verb"));
+    const struct command_row *row = find_row(noun, verb);
+
+    if (!row) {
+        bh_command_fail(command, "invalid", NULL, "no such command");
+        return;
+    }
+    if (!bh_command_fence(command, noun, verb))
+        return;
+    command->changes = !bh_command_reads(verb) && strcmp(verb, "send") != 0; /* mail has a log of its own */
+    if (row->run)
+        row->run(command);
+    else
+        forward(command);
+}
+
 void bh_command_run(struct bh_controld *core, bh_str json, int fd, void (*answered)(void *ctx, json_t *answer),
                     void *ctx)
 {
     struct bh_command *command = new_command(core, json);
-    const struct command_row *row;
 
     if (!command) {
         if (fd >= 0)
@@ -305,12 +332,30 @@ void bh_command_run(struct bh_controld *core, bh_str json, int fd, void (*answer
     command->fd = fd;
     command->answered = answered;
     command->ctx = ctx;
-    row = find_row(json_string_value(json_object_get(command->request, "noun")),
-                   json_string_value(json_object_get(command->request, "verb")));
-    if (!row)
-        bh_command_fail(command, "invalid", NULL, "no such command");
-    else if (row->run)
-        row->run(command);
-    else
-        forward(command);
+    start(command);
+}
+
+void bh_command_run_for(struct bh_controld *core, bh_str secret_hash, bh_str json,
+                        void (*answered)(void *ctx, json_t *answer), void *ctx)
+{
+    struct bh_command *command = new_command(core, json);
+    struct bh_api_token *token = command ? bh_arena_alloc(command->arena, sizeof(*token)) : NULL;
+    bh_err err;
+
+    if (!command) {
+        answered(ctx, failure("temporary", "out of memory", "Try again"));
+        return;
+    }
+    command->fd = -1;
+    command->answered = answered;
+    command->ctx = ctx;
+    err = token ? bh_api_token_by_hash(core->store, command->arena, secret_hash, token) : BH_E_NOMEM;
+    if (err == BH_E_NOT_FOUND || (!err && token->revoked_at)) {
+        bh_command_fail(command, "unauthorized", "Make a token with `behalf token add`", "this token is not valid");
+    } else if (err) {
+        bh_command_fail_err(command, err, "cannot read the token");
+    } else {
+        command->token = token;
+        start(command);
+    }
 }

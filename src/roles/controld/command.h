@@ -14,6 +14,8 @@ struct bh_command {
     struct bh_arena *arena; /* its own */
     json_t *request;
     const json_t *args;
+    const struct bh_api_token *token;            /* whose right it is; NULL: the operator at the control socket */
+    bool changes;                                /* and is written to the audit log */
     int fd;                                      /* -1: none came with it; owned */
     void (*answered)(void *ctx, json_t *answer); /* takes the reference */
     void *ctx;
@@ -24,6 +26,17 @@ enum { BH_COMMAND_ARENA_BYTES = 32 << 20 };
 /* Runs the command in `json`. `fd` (or -1) is taken over. `answered` is called once, perhaps before this returns. */
 void bh_command_run(struct bh_controld *core, bh_str json, int fd, void (*answered)(void *ctx, json_t *answer),
                     void *ctx);
+
+/* The same in the name of a token, fenced by it (fence.c): a customer's token sees and changes what is the customer's,
+ * by the commands that are open to customers; anything else does not exist for it. */
+void bh_command_run_for(struct bh_controld *core, bh_str secret_hash, bh_str json,
+                        void (*answered)(void *ctx, json_t *answer), void *ctx);
+/* fence.c: false after ending the command, which is not the token's to give. */
+bool bh_command_fence(struct bh_command *command, const char *noun, const char *verb);
+/* audit.c: a command that only reads. */
+bool bh_command_reads(const char *verb);
+/* Writes what was done; `answer` as it will be given. */
+void bh_command_audit(const struct bh_command *command, const json_t *answer);
 
 /* ---- for the files of nouns ---- */
 
@@ -54,6 +67,7 @@ bh_command_verb bh_changes, bh_change_show, bh_change_reminded, bh_change_forced
 bh_command_verb bh_credential_add, bh_credential_revoked, bh_credentials;
 bh_command_verb bh_domain_add, bh_domains, bh_domain_show, bh_domain_zone, bh_domain_checked, bh_domain_checks;
 bh_command_verb bh_domain_preview;
+bh_command_verb bh_api_token_add, bh_api_tokens, bh_api_token_revoked, bh_audit_list;
 bh_command_verb bh_dkim_import;
 bh_command_verb bh_flattens, bh_flatten_start, bh_flatten_show, bh_flatten_refreshed, bh_flatten_stop,
     bh_flatten_source_add, bh_flatten_source_remove;

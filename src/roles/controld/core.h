@@ -274,6 +274,8 @@ void bh_lookup_login(struct bh_controld *core, struct bh_arena *arena, const str
                      struct bh_msg_login_reply *ret_reply);
 void bh_lookup_customer(struct bh_controld *core, struct bh_arena *arena, const struct bh_msg_customer *ask,
                         struct bh_msg_login_reply *ret_reply);
+void bh_lookup_token(struct bh_controld *core, struct bh_arena *arena, const struct bh_msg_token *ask,
+                     struct bh_msg_token_reply *ret_reply);
 void bh_lookup_may_send(struct bh_controld *core, struct bh_arena *arena, const struct bh_msg_may_send *ask,
                         struct bh_msg_may_send_reply *ret_reply);
 void bh_lookup_bounce_domain(struct bh_controld *core, struct bh_arena *arena, const struct bh_msg_bounce_domain *ask,

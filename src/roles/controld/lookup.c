@@ -36,6 +36,32 @@ void bh_lookup_login(struct bh_controld *core, struct bh_arena *arena, const str
                                                  .why = BH_STR("")};
 }
 
+void bh_lookup_token(struct bh_controld *core, struct bh_arena *arena, const struct bh_msg_token *ask,
+                     struct bh_msg_token_reply *ret_reply)
+{
+    struct bh_api_token token;
+    bh_err err = bh_api_token_by_hash(core->store, arena, ask->secret_hash, &token);
+
+    *ret_reply = (struct bh_msg_token_reply){
+        .version = core->version, .customer = BH_STR(""), .addresses = BH_STR(""), .why = BH_STR("")};
+    if (err == BH_E_NOT_FOUND)
+        ret_reply->why = BH_STR("no such token");
+    else if (err)
+        ret_reply->why = bh_str_c(bh_err_text(err));
+    else if (token.revoked_at)
+        ret_reply->why = BH_STR("token is revoked");
+    else
+        *ret_reply = (struct bh_msg_token_reply){.ok = 1,
+                                                 .version = core->version,
+                                                 .token_id = (uint64_t)token.id,
+                                                 .customer_id = (uint32_t)token.customer_id,
+                                                 .customer = token.customer,
+                                                 .scopes = token.scopes,
+                                                 .addresses = token.addresses,
+                                                 .rate = (uint32_t)token.rate,
+                                                 .why = BH_STR("")};
+}
+
 void bh_lookup_customer(struct bh_controld *core, struct bh_arena *arena, const struct bh_msg_customer *ask,
                         struct bh_msg_login_reply *ret_reply)
 {

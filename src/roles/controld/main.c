@@ -2,6 +2,7 @@
  * smtpd and queued, keeps dnsd supplied with zones, and has domains checked by the steward. This file puts the core
  * (core.h) on IPC: its orders become messages, messages become calls of the core. */
 #include "canary.h"
+#include "api.h"
 #include "command.h"
 #include "core.h"
 #include "keys.h"
@@ -27,6 +28,7 @@ struct controld {
     struct bh_psl *psl;
     struct bh_platform_ns *ns; /* of core.platform */
     struct bh_control_socket *socket;
+    struct bh_control_api api;
     int socket_fd; /* -1 once the socket object has it */
     struct bh_timer wake;
     struct bh_timer zone_keys;
@@ -552,7 +554,7 @@ static void push_version(void *ctx, uint64_t version)
     struct controld *controld = ctx;
 
     for (struct bh_peer *peer = controld->role->peers; peer; peer = peer->next_peer)
-        if ((peer->kind == BH_ROLE_SMTPD || peer->kind == BH_ROLE_QUEUED) && peer->up)
+        if ((peer->kind == BH_ROLE_SMTPD || peer->kind == BH_ROLE_QUEUED || peer->kind == BH_ROLE_WEBD) && peer->up)
             (void)!tell_version(peer, version);
 }
 
@@ -690,6 +692,26 @@ static bh_err on_identity(struct controld *c, struct bh_peer *peer, struct bh_ip
     ANSWER(c, peer, message, IDENTITY_REPLY, identity, identity_reply, bh_lookup_identity);
 }
 
+static bh_err on_token(struct controld *c, struct bh_peer *peer, struct bh_ipc_message *message)
+{
+    ANSWER(c, peer, message, TOKEN_REPLY, token, token_reply, bh_lookup_token);
+}
+
+/* webd is a door like smtpd; what it may do more is give commands, each in the name of a token. */
+static bh_err from_webd(struct controld *controld, struct bh_peer *peer, struct bh_ipc_message *message)
+{
+    switch (message->type) {
+    case BH_MSG_TOKEN:
+        return on_token(controld, peer, message);
+    case BH_MSG_MAY_SEND:
+        return on_may_send(controld, peer, message);
+    case BH_MSG_API_COMMAND:
+        return bh_control_api_take(&controld->api, peer, message);
+    default:
+        return BH_E_DENIED;
+    }
+}
+
 static bh_err from_smtpd(struct controld *controld, struct bh_peer *peer, struct bh_ipc_message *message)
 {
     switch (message->type) {
@@ -765,6 +787,8 @@ static bh_err on_peer_message(struct bh_role *role, struct bh_peer *peer, struct
 
     if (peer->kind == BH_ROLE_SMTPD)
         return from_smtpd(controld, peer, message);
+    if (peer->kind == BH_ROLE_WEBD)
+        return from_webd(controld, peer, message);
     if (peer->kind == BH_ROLE_QUEUED && message->type == BH_MSG_IDENTITY)
         return on_identity(controld, peer, message);
     if (peer->kind == BH_ROLE_KEYD && message->type == BH_MSG_GRANT_KEY)
@@ -895,6 +919,7 @@ static bh_err start(struct bh_role *role)
     controld->core.out_ctx = controld;
     controld->core.clock = read_clock;
     controld->scratch = bh_arena_new(LOOKUP_ARENA_BYTES);
+    bh_control_api_init(&controld->api, &controld->core);
     bh_deferred_init(&controld->settle, on_settle, controld);
     err = controld->scratch ? bh_timer_init(role->loop, &controld->wake, on_wake, controld) : BH_E_NOMEM;
     if (!err)
@@ -939,6 +964,7 @@ static void peer_up(struct bh_role *role, struct bh_peer *peer)
     if (peer->kind == BH_ROLE_STEWARD || peer->kind == BH_ROLE_QUEUED)
         order_keys_wake(controld, 500);
     if (peer->kind == BH_ROLE_SMTPD || peer->kind == BH_ROLE_QUEUED)
+    if (peer->kind == BH_ROLE_SMTPD || peer->kind == BH_ROLE_QUEUED || peer->kind == BH_ROLE_WEBD)
         (void)!tell_version(peer, controld->core.version);
     if (peer->kind != BH_ROLE_DNSD)
         return;
@@ -947,6 +973,11 @@ static void peer_up(struct bh_role *role, struct bh_peer *peer)
     if (bh_publish_all_to(&controld->core, put_zone_to, keep_zone_at, peer))
         bh_logf(&role->log, BH_LOG_ERROR, "not every zone could be built");
     (void)!commit_zones(peer, controld->core.version, true, controld->core.serial);
+}
+
+static void peer_down(struct bh_role *role, struct bh_peer *peer)
+{
+    bh_control_api_peer_down(&((struct controld *)role->state)->api, peer);
 }
 
 static void reload(struct bh_role *role)
@@ -991,6 +1022,7 @@ int main(void)
     static const struct bh_role_ops ops = {.kind = BH_ROLE_CONTROLD,
                                            .start = start,
                                            .peer_up = peer_up,
+                                           .peer_down = peer_down,
                                            .message = on_peer_message,
                                            .file = on_file,
                                            .reload = reload,

@@ -138,10 +138,17 @@ static bh_err send_start(struct bh_child *child)
 
 static bool takes(const struct bh_child *child, const struct bh_bound *bound)
 {
-    bool dns = child->master->config->listeners[bound->listener].protocol == BH_LISTEN_DNS;
-
-    if (dns)
+    switch (child->master->config->listeners[bound->listener].protocol) {
+    case BH_LISTEN_DNS:
         return child->kind == BH_ROLE_DNSD && bound->instance == child->instance;
+    case BH_LISTEN_HTTP:
+    case BH_LISTEN_HTTPS:
+        return child->kind == BH_ROLE_WEBD;
+    case BH_LISTEN_SMTP:
+    case BH_LISTEN_SUBMISSION:
+    case BH_LISTEN_SUBMISSIONS:
+        break;
+    }
     return child->kind == BH_ROLE_SMTPD;
 }
 

@@ -199,19 +199,19 @@ static bh_str get_host(struct reading *reading, cfg_t *section, const char *name
 
 static enum bh_listen_protocol get_protocol(struct reading *reading, cfg_t *section)
 {
-    static const char *const names[] = {"smtp", "submission", "submissions", "dns"};
+    static const char *const names[] = {"smtp", "submission", "submissions", "dns", "http", "https"};
     const char *text = cfg_getstr(section, "protocol");
 
-    for (unsigned i = 0; i < 4; i++)
+    for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++)
         if (strcmp(text, names[i]) == 0)
             return (enum bh_listen_protocol)i;
-    problem(reading, "listener: protocol = \"%s\": must be smtp, submission, submissions or dns", text);
+    problem(reading, "listener: protocol = \"%s\": must be smtp, submission, submissions, dns, http or https", text);
     return BH_LISTEN_SUBMISSION;
 }
 
 static void read_listener(struct reading *reading, cfg_t *section, struct bh_listener *listener)
 {
-    static const uint16_t ports[] = {25, 587, 465, 53};
+    static const uint16_t ports[] = {25, 587, 465, 53, 80, 443};
     bh_str text = get_str(reading, section, "address");
 
     listener->protocol = get_protocol(reading, section);
@@ -222,6 +222,12 @@ static void read_listener(struct reading *reading, cfg_t *section, struct bh_lis
     }
     if (!listener->port)
         listener->port = ports[listener->protocol];
+    if (listener->protocol == BH_LISTEN_HTTP && !bh_config_is_loopback(listener->address) &&
+        !cfg_getbool(section, "allow-remote"))
+        problem(reading,
+                "listener %.*s: tokens would cross the network readable; use protocol = https, or listen on loopback "
+                "behind a proxy, or say allow-remote = true if that is meant",
+                BH_FMT(text));
     if (listener->trust.n && listener->protocol != BH_LISTEN_SUBMISSION)
         problem(reading, "listener %.*s: trust goes with protocol = submission only", BH_FMT(text));
     if (listener->trust.n && !bh_config_is_loopback(listener->address) && !cfg_getbool(section, "allow-remote"))
@@ -523,6 +529,9 @@ static void check_whole(struct reading *reading)
     for (size_t i = 0; i < c->listener_count; i++)
         if (c->listeners[i].protocol == BH_LISTEN_SUBMISSIONS && !c->tls_certificate.n)
             problem(reading, "a submissions listener needs tls { certificate = … key = … }");
+    for (size_t i = 0; i < c->listener_count; i++)
+        if (c->listeners[i].protocol == BH_LISTEN_HTTPS && !c->tls_certificate.n)
+            problem(reading, "an https listener needs tls { certificate = … key = … }");
 }
 
 /* ---- the file ---- */

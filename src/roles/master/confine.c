@@ -14,6 +14,7 @@ static const struct bh_role_rights rights_table[] = {
     {.kind = BH_ROLE_CONTROLD, .opens_files = true, .accepts = true, .directory = "control", .drain_stage = 3},
     {.kind = BH_ROLE_KEYD, .threads = true, .drain_stage = 4},
     {.kind = BH_ROLE_SMTPD, .talks = true, .accepts = true, .syncs_files = true, .drain_stage = 0},
+    {.kind = BH_ROLE_WEBD, .talks = true, .accepts = true, .syncs_files = true, .drain_stage = 0},
     {.kind = BH_ROLE_QUEUED, .opens_files = true, .directory = "spool", .drain_stage = 2},
     {.kind = BH_ROLE_SENDER, .talks = true, .opens_sockets = true, .opens_files = true, .drain_stage = 1},
     {.kind = BH_ROLE_DNSD, .talks = true, .accepts = true, .drain_stage = 4},

@@ -207,6 +207,14 @@ static bh_err add_children(struct bh_master *master, enum bh_role_kind kind, uin
     return err;
 }
 
+static bool has_web(const struct bh_config *c)
+{
+    for (size_t i = 0; i < c->listener_count; i++)
+        if (c->listeners[i].protocol == BH_LISTEN_HTTP || c->listeners[i].protocol == BH_LISTEN_HTTPS)
+            return true;
+    return false;
+}
+
 static bh_err start_all(struct bh_master *master)
 {
     const struct bh_config *c = master->config;
@@ -220,7 +228,8 @@ static bh_err start_all(struct bh_master *master)
                  {BH_ROLE_READER, 1},
                  {BH_ROLE_SENDER, c->sender_count},
                  {BH_ROLE_DNSD, c->dnsd_count},
-                 {BH_ROLE_SMTPD, c->smtpd_count}};
+                 {BH_ROLE_SMTPD, c->smtpd_count},
+                 {BH_ROLE_WEBD, has_web(c) ? 1u : 0u}};
     bh_err err = BH_OK;
 
     for (size_t i = 0; i < sizeof(roles) / sizeof(roles[0]) && !err; i++)

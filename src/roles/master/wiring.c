@@ -9,6 +9,7 @@ static const enum bh_role_kind links[][2] = {
     {BH_ROLE_QUEUED, BH_ROLE_STEWARD},  {BH_ROLE_SENDER, BH_ROLE_KEYD},      {BH_ROLE_CONTROLD, BH_ROLE_KEYD},
     {BH_ROLE_CONTROLD, BH_ROLE_DNSD},   {BH_ROLE_CONTROLD, BH_ROLE_STEWARD}, {BH_ROLE_STEWARD, BH_ROLE_KEYD},
     {BH_ROLE_STEWARD, BH_ROLE_READER},  {BH_ROLE_SENDER, BH_ROLE_STEWARD},
+    {BH_ROLE_WEBD, BH_ROLE_CONTROLD},   {BH_ROLE_WEBD, BH_ROLE_QUEUED},
 };
 
 static bool may_talk(enum bh_role_kind a, enum bh_role_kind b)

@@ -5,7 +5,7 @@
  *   queue show     {id?}                                     one message; without id the counts alone
  *   queue retry    {id | domain, customer_id, campaign | all} due now
  *   queue drop     {id | domain, customer_id, campaign | all} ended, with an event each; none that is on its way out
- *   message show   {id}                                      the message, its recipients, its events
+ *   message show   {id, customer_id?}                        the message, its recipients, its events
  *   event …                                                  command_event.c
  *
  * Answers: {"ok": true, "result": …} or {"ok": false, "error": {"code", "detail", "fix"}}. Ids are msg_… (the number is
@@ -318,8 +318,10 @@ static void take_message(void *ctx, const struct bh_row *row)
 {
     struct command *c = ctx;
     struct bh_message_row m;
+    int64_t owner = command_arg_int(c, "customer_id", 0);
 
     bh_message_from_row(row, &m);
+    c->hidden = owner && owner != m.customer;
     json_decref(c->result);
     c->result = json_pack("{s:o, s:s, s:I, s:I, s:o, s:o, s:o, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "id",
                           command_id_json(m.id), "destination", m.destination == BH_TO_STEWARD ? "ourselves" : "world",
@@ -370,7 +372,7 @@ static void message_read(void *ctx, const struct bh_result *result)
         command_fail_store(c);
         return;
     }
-    if (!result->rows) {
+    if (!result->rows || c->hidden) {
         command_fail(c, "not_found", "there is no such message",
                      "Finished messages are kept for the retention time only");
         return;
@@ -545,7 +547,7 @@ static const struct {
     {"warmup", "list", command_warmup_list, " "},
     {"warmup", "start", command_warmup_start, " address plan day "},
     {"warmup", "stop", command_warmup_stop, " address "},
-    {"message", "show", message_show, " id "},
+    {"message", "show", message_show, " id customer_id "},
     {"event", "list", bh_event_list, " after reader customer_id domain_id id event since until limit "},
     {"event", "ack", bh_event_ack, " reader cursor "},
     {"event", "forget", bh_event_forget, " reader "},

@@ -21,6 +21,7 @@ struct command {
     json_t *list; /* borrowed from result: where rows go */
     bh_err err;
     size_t bytes; /* estimate of the answer */
+    bool hidden;  /* the message is not the customer's who asks: it does not exist for him */
     bool cut;     /* the list ended before the rows did */
     int64_t limit;
     struct target *targets; /* of retry and drop */

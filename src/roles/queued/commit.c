@@ -85,7 +85,8 @@ void schedule_content(struct bh_queued *q, struct content *c, uint32_t recipient
 
 static void end_submit(struct bh_queued *q, struct pending_submit *submit, bh_err err)
 {
-    answer_submit(q, submit, err);
+    if (!submit->batch)
+        answer_submit(q, submit, err);
     bh_list_remove(&submit->node);
     if (err) {
         q->stats.refused++;
@@ -145,6 +146,7 @@ static void committed(void *ctx, bh_err err)
     }
     while (!bh_list_empty(&g->submits))
         end_submit(q, BH_LIST_HEAD(&g->submits, struct pending_submit, node), err);
+    batches_committed(q, err);
     end_told_events(q, err);
     if (err)
         return;
@@ -184,6 +186,12 @@ void group_flush(struct bh_queued *q)
     bh_store_commit(q->store, committed, q);
 }
 
+void group_abandon(struct bh_queued *q, bh_err err)
+{
+    bh_store_rollback(q->store);
+    committed(q, err);
+}
+
 void group_free(struct bh_queued *q)
 {
     struct group *g = &q->group;
@@ -197,6 +205,8 @@ void group_free(struct bh_queued *q)
         free(submit);
     }
     forget_told_events(q);
+    while (!bh_list_empty(&g->batches))
+        free(BH_CONTAINER_OF(bh_list_take(&g->batches), struct batch, node));
     while (!bh_list_empty(&g->results)) {
         struct pending_result *result = BH_CONTAINER_OF(bh_list_take(&g->results), struct pending_result, node);
 

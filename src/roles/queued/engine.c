@@ -175,6 +175,7 @@ static void make_parts(struct bh_queued *q)
     q->files.dir_fd = -1;
     bh_list_init(&q->files.pending);
     bh_list_init(&q->group.submits);
+    bh_list_init(&q->group.batches);
     bh_list_init(&q->group.results);
     bh_list_init(&q->group.events);
     bh_list_init(&q->identities.lru);

@@ -39,6 +39,7 @@ struct bh_requester {
 
 struct bh_queued_ops {
     void (*submit_reply)(void *ctx, const struct bh_requester *to, const struct bh_msg_submit_reply *reply);
+    void (*batch_reply)(void *ctx, const struct bh_requester *to, const struct bh_msg_submit_batch_reply *reply);
     void (*command_reply)(void *ctx, const struct bh_requester *to, bh_str json);
     /* `body_fd` is -1 or stays the engine's. An error: the worker is dead or full; its deliveries are taken back when
      * bh_queued_worker_down says so. */
@@ -97,6 +98,9 @@ void bh_queued_turn(struct bh_queued *queued);
 
 /* SUBMIT: answered through submit_reply, now (refused) or when the commit has returned. */
 void bh_queued_submit(struct bh_queued *queued, const struct bh_requester *from, const struct bh_msg_submit *submit);
+/* SUBMIT_BATCH: answered through batch_reply, likewise. */
+void bh_queued_submit_batch(struct bh_queued *queued, const struct bh_requester *from,
+                            const struct bh_msg_submit_batch *message);
 /* BODY_FILE: an empty file without a name, open for reading and writing; *ret_fd is the engine's: duplicate or send
  * it. BH_E_LIMIT larger than any message may be; BH_E_BUSY intake is closed; BH_E_IO. */
 BH_MUST bh_err bh_queued_body_file(struct bh_queued *queued, const struct bh_requester *from, uint64_t size_limit,

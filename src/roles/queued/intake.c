@@ -13,6 +13,7 @@ struct intake {
     struct content_recipient *recipients;
     uint32_t recipient_count;
     struct body_file *file;
+    struct batch *batch; /* NULL: it is alone */
 };
 
 bh_err route_of(uint8_t destination, bh_str address, char route[BH_QUEUE_ROUTE_MAX], bh_str *ret_route)
@@ -37,6 +38,10 @@ static void refuse(struct intake *in, uint16_t code, const char *enhanced, const
     struct bh_msg_submit_reply reply = {.code = code, .enhanced = bh_str_c(enhanced), .reason = bh_str_c(reason)};
 
     in->q->stats.refused++;
+    if (in->batch) {
+        batch_refuse(in->batch, code, enhanced, reason);
+        return;
+    }
     in->q->options.ops->submit_reply(in->q->options.ctx, in->from, &reply);
 }
 
@@ -198,7 +203,10 @@ static void take_in(struct intake *in)
         return;
     }
     insert_rows(in, &row);
+    if (in->batch)
+        batch_add(in->batch, row.id);
     *pending = (struct pending_submit){.from = *in->from,
+                                       .batch = in->batch,
                                        .content = content,
                                        .recipient_count = in->recipient_count,
                                        .send_at = send_at(in),
@@ -207,17 +215,29 @@ static void take_in(struct intake *in)
     q->options.ops->want_turn(q->options.ctx);
 }
 
+static void run_intake(struct intake *in, bool take)
+{
+    in->recipients = in->few;
+    if (!texts_fit(in->submit))
+        refuse(in, 501, "5.5.4", "an argument is too long");
+    else if (is_open(in) && check_body(in) && read_recipients(in) && take)
+        take_in(in);
+    if (in->recipients != in->few)
+        free(in->recipients);
+}
+
 void bh_queued_submit(struct bh_queued *q, const struct bh_requester *from, const struct bh_msg_submit *submit)
 {
     struct intake in = {.q = q, .from = from, .submit = submit};
 
-    in.recipients = in.few;
-    if (!texts_fit(submit))
-        refuse(&in, 501, "5.5.4", "an argument is too long");
-    else if (is_open(&in) && check_body(&in) && read_recipients(&in))
-        take_in(&in);
-    if (in.recipients != in.few)
-        free(in.recipients);
+    run_intake(&in, true);
+}
+
+void intake_batched(struct bh_queued *q, struct batch *batch, const struct bh_msg_submit *submit, bool take)
+{
+    struct intake in = {.q = q, .from = &batch->from, .submit = submit, .batch = batch};
+
+    run_intake(&in, take);
 }
 
 bh_err bh_queued_body_file(struct bh_queued *q, const struct bh_requester *from, uint64_t size_limit,

@@ -101,8 +101,26 @@ bh_err body_files_sweep(struct body_files *files, bool (*is_wanted)(void *ctx, u
 
 /* ---- commit.c: what waits for the next commit ---- */
 
+enum { BATCH_MAX = 500 };
+
+/* Submits that are committed and answered together. */
+struct batch {
+    struct bh_list node; /* in group.batches */
+    struct bh_requester from;
+    uint16_t code; /* not 0: why nothing of it is taken */
+    const char *enhanced, *reason;
+    bool replayed;
+    uint32_t count;
+    unsigned char ids[BATCH_MAX][8]; /* big-endian */
+};
+
+void batch_refuse(struct batch *batch, uint16_t code, const char *enhanced, const char *reason);
+void batch_add(struct batch *batch, uint64_t message);
+void batches_committed(struct bh_queued *q, bh_err err);
+
 struct pending_submit {
     struct bh_list node;
+    struct batch *batch; /* answers for it; NULL: it is answered by itself */
     struct bh_requester from;
     struct content *content;
     uint32_t recipient_count;
@@ -137,6 +155,7 @@ struct pending_result {
 
 struct group {
     struct bh_list submits;
+    struct bh_list batches;
     struct bh_list results; /* oldest first */
     struct bh_list events;  /* told by other roles: answered after the commit */
     size_t result_count;
@@ -153,6 +172,8 @@ void group_flush(struct bh_queued *q);
 /* When results alone force the next commit; INT64_MAX. */
 bh_time_ms group_due_at(const struct bh_queued *q);
 void group_free(struct bh_queued *q);
+/* Rolls back what is open and answers it as a failed commit would. */
+void group_abandon(struct bh_queued *q, bh_err err);
 void add_result(struct bh_queued *q, struct pending_result *result);
 
 /* Puts a committed message's recipients into the schedule. */
@@ -171,6 +192,9 @@ void dsn_schedule(struct bh_queued *q, struct pending_result *result);
 void dsn_free(struct dsn *dsn);
 
 /* ---- intake.c ---- */
+
+/* One submit of a batch: checked, or taken in. A refusal goes into the batch. */
+void intake_batched(struct bh_queued *q, struct batch *batch, const struct bh_msg_submit *submit, bool take);
 
 /* The lane that a recipient's mail waits in: its domain in lower case, or STEWARD_ROUTE. The view points into `route`
  * or is static. BH_E_SYNTAX: no domain, or one longer than names are. */

@@ -63,6 +63,15 @@ static void submit_reply(void *ctx, const struct bh_requester *to, const struct 
         ignore(BH_PEER_SEND(peer, SUBMIT_REPLY, to->id, submit_reply, reply));
 }
 
+static void batch_reply(void *ctx, const struct bh_requester *to, const struct bh_msg_submit_batch_reply *reply)
+{
+    struct bh_peer *peer = asker(to);
+
+    (void)ctx;
+    if (peer)
+        ignore(BH_PEER_SEND(peer, SUBMIT_BATCH_REPLY, to->id, submit_batch_reply, reply));
+}
+
 static void command_reply(void *ctx, const struct bh_requester *to, bh_str json)
 {
     struct bh_peer *peer = asker(to);
@@ -170,7 +179,7 @@ static void wake_at(void *ctx, bh_time_ms at)
         bh_timer_set(&queued->wake, in > 0 ? in : 0);
 }
 
-static const struct bh_queued_ops ops = {submit_reply, command_reply, deliver,   event_reply, result_ack,
+static const struct bh_queued_ops ops = {submit_reply, batch_reply,  command_reply, deliver,   event_reply, result_ack,
                                          ask_identity, put_grant,     want_turn, wake_at,     now};
 
 static void end_if_drained(struct queued *queued)
@@ -357,6 +366,17 @@ static bh_err on_submit(struct queued *queued, struct bh_peer *peer, const struc
     return err;
 }
 
+static bh_err on_submit_batch(struct queued *queued, struct bh_peer *peer, const struct bh_ipc_message *message)
+{
+    struct bh_requester from = requester(peer, message);
+    struct bh_msg_submit_batch batch;
+    bh_err err = bh_msg_submit_batch_get(message->body, &batch);
+
+    if (!err)
+        bh_queued_submit_batch(queued->engine, &from, &batch);
+    return err;
+}
+
 static bh_err on_body_file(struct queued *queued, struct bh_peer *peer, const struct bh_ipc_message *message)
 {
     struct bh_requester from = requester(peer, message);
@@ -494,6 +514,8 @@ static bh_err handle_message(struct bh_role *role, struct bh_peer *peer, struct 
         return BH_E_BUG;
     if (message->type == BH_MSG_SUBMIT && may_submit)
         return on_submit(queued, peer, message);
+    if (message->type == BH_MSG_SUBMIT_BATCH && peer->kind == BH_ROLE_WEBD)
+        return on_submit_batch(queued, peer, message);
     if (message->type == BH_MSG_BODY_FILE && may_submit)
         return on_body_file(queued, peer, message);
     if (message->type == BH_MSG_EVENT && (peer->kind == BH_ROLE_CONTROLD || peer->kind == BH_ROLE_STEWARD))

@@ -3,7 +3,7 @@
 #ifndef BH_ROLES_SMTPD_SMTPD_H
 #define BH_ROLES_SMTPD_SMTPD_H
 
-#include "cache.h"
+#include "roles/cache.h"
 #include "io/chan.h"
 #include "mail/verp.h"
 #include "message.h"

@@ -46,6 +46,25 @@ static void event_reply(void *ctx, const struct bh_requester *to, bool ok)
     w->events_refused += !ok;
 }
 
+/* One reply per message of the batch, or one that refuses it. */
+static void batch_reply(void *ctx, const struct bh_requester *to, const struct bh_msg_submit_batch_reply *reply)
+{
+    struct world *w = ctx;
+    struct bh_cur ids = bh_cur_make(reply->ids);
+    struct bh_rec_message_ref ref = {0};
+
+    if (!is_heard(w))
+        return;
+    do {
+        bool more = bh_rec_message_ref_next(&ids, &ref) == BH_MORE;
+
+        if (!more && reply->ok)
+            return;
+        assert_true(w->reply_count < WORLD_MAX);
+        w->replies[w->reply_count++] = (struct reply){to->id, reply->ok, ref.message_id, reply->code};
+    } while (reply->ok);
+}
+
 static void command_reply(void *ctx, const struct bh_requester *to, bh_str json)
 {
     struct world *w = ctx;
@@ -159,7 +178,7 @@ static bh_time_ms now(void *ctx)
     return ((struct world *)ctx)->now;
 }
 
-static const struct bh_queued_ops ops = {submit_reply, command_reply, deliver,   event_reply, result_ack,
+static const struct bh_queued_ops ops = {submit_reply, batch_reply,  command_reply, deliver,   event_reply, result_ack,
                                          ask_identity, put_grant,     want_turn, wake_at,     now};
 
 /* ---- life ---- */

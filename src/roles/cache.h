@@ -1,8 +1,8 @@
 /* cache.h: answers of controld, kept until the facts behind them change. Each answer carries the version of control.db
  * that it was made from; a newer version, told with an answer or by VERSION, empties the cache. Bounded: the oldest
  * entry makes room. */
-#ifndef BH_ROLES_SMTPD_CACHE_H
-#define BH_ROLES_SMTPD_CACHE_H
+#ifndef BH_ROLES_CACHE_H
+#define BH_ROLES_CACHE_H
 
 #include "base/list.h"
 #include "base/map.h"
