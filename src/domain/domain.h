@@ -152,6 +152,8 @@ struct bh_domain_view {
     const struct bh_seen_policy *policies; /* DMARC records that the last check saw */
     size_t policy_count;
     struct bh_probe_proof probe;
+    bool spf_known;    /* the owner's own SPF record was evaluated: */
+    bh_str spf_passes; /* it passes these addresses of ours, separated by blanks */
 };
 
 /* Words of the enums, for text, JSON and the command line. Static; "?" for a number that is none. */

@@ -314,6 +314,8 @@ BH_MUST bh_err bh_pool_use_list(struct bh_store *store, void (*each)(void *ctx, 
 /* What a customer's own SPF record passes; BH_E_NOT_FOUND: never looked at. */
 BH_MUST bh_err bh_domain_spf_set(struct bh_store *store, int64_t domain, bh_str passes, bh_time_ms now);
 BH_MUST bh_err bh_domain_spf_get(struct bh_store *store, struct bh_arena *arena, int64_t domain, bh_str *ret_passes);
+/* All domains whose owner's SPF was looked at are due. */
+BH_MUST bh_err bh_domain_spf_check_soon(struct bh_store *store, bh_time_ms now);
 /* Ids and customers of live domains after `after`, by id. */
 BH_MUST bh_err bh_domain_page(struct bh_store *store, int64_t after, int64_t limit, bh_domain_each *each, void *ctx);
 /* ---- events that queued has not committed yet (event_out.c) ---- */

@@ -31,6 +31,9 @@ static const struct bh_query use_list = {"SELECT " USE_COLUMNS " FROM pool_use O
 static const struct bh_query spf_set = {"INSERT INTO domain_spf(domain, passes, at) VALUES ($1, $2, $3)"
                                         " ON CONFLICT(domain) DO UPDATE SET passes = $2, at = $3"};
 static const struct bh_query spf_get = {"SELECT passes FROM domain_spf WHERE domain = $1"};
+static const struct bh_query spf_check_soon = {
+    "UPDATE domain SET check_at = $1 WHERE id IN (SELECT domain FROM domain_spf) AND check_at > $1"
+    " AND deleted_at IS NULL"};
 static const struct bh_query page = {BH_DOMAIN_SELECT
                                      "WHERE d.id > $1 AND d.deleted_at IS NULL ORDER BY d.id LIMIT $2"};
 
@@ -173,6 +176,11 @@ bh_err bh_domain_spf_set(struct bh_store *store, int64_t domain, bh_str passes, 
 bh_err bh_domain_spf_get(struct bh_store *store, struct bh_arena *arena, int64_t domain, bh_str *ret_passes)
 {
     return bh_store_text(store, arena, &spf_get, BH_WITH(BH_INT(domain)), ret_passes);
+}
+
+bh_err bh_domain_spf_check_soon(struct bh_store *store, bh_time_ms now)
+{
+    return bh_store_change(store, &spf_check_soon, BH_WITH(BH_INT(now)), false);
 }
 
 static void pass_on(void *ctx, const struct bh_row *row)

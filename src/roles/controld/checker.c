@@ -9,10 +9,13 @@
 #include "change.h"
 #include "core.h"
 #include "domain/check.h"
+#include "domain/check_internal.h"
+#include "egress.h"
 #include "flatten.h"
 #include "keys.h"
 #include "notice.h"
 #include "report.h"
+#include <behalf/spf.h>
 #include <stdlib.h>
 
 enum {
@@ -35,6 +38,9 @@ struct check {
     int64_t domain;
     struct bh_arena *arena;
     struct bh_domain_view view;
+    struct bh_platform platform; /* with the addresses that its mail leaves from */
+    bool covered;                /* the owner's SPF was evaluated, or need not be */
+    bh_str spf_record;           /* it; empty = none */
     unsigned round;
     struct bh_seen *seen;
     size_t seen_count;
@@ -211,7 +217,7 @@ static bh_err ask_round(struct check *check)
 {
     struct bh_check_question *questions;
     size_t count;
-    bh_err err = bh_check_questions(check->arena, &check->core->platform, &check->view, check->round, check->seen,
+    bh_err err = bh_check_questions(check->arena, &check->platform, &check->view, check->round, check->seen,
                                     check->seen_count, &questions, &count);
 
     if (err)
@@ -281,7 +287,7 @@ static bh_err conclude(struct check *check)
     int64_t failures = 0;
     bh_time_ms now = bh_controld_now(core);
     bh_err err =
-        bh_check_evaluate(check->arena, &core->platform, &check->view, check->seen, check->seen_count, &result);
+        bh_check_evaluate(check->arena, &check->platform, &check->view, check->seen, check->seen_count, &result);
 
     if (err)
         return err;
@@ -307,6 +313,9 @@ static bh_err conclude(struct check *check)
     outcome.report = bh_report_of_check(check->arena, &check->view, &result);
     err =
         write_outcome(check, &result, &outcome, standing.state != domain->state || standing.aligned != domain->aligned);
+    if (!err && check->view.spf_known)
+        err = bh_spf_covered(core, check->arena, domain, check->spf_record, check->view.spf_passes,
+                             standing.can_send && domain->bounces == BH_BOUNCES_CUSTOMER);
     if (!err)
         err = bh_canary_plan(core, check->domain, standing.can_send);
     if (!err)
@@ -332,7 +341,7 @@ static bh_err must_claim(struct check *check, bool *ret_must, int64_t *ret_holde
     *ret_must = false;
     if (!bh_domain_has_zone(&check->view.domain))
         return BH_OK;
-    err = bh_check_evaluate(check->arena, &core->platform, &check->view, check->seen, check->seen_count, &result);
+    err = bh_check_evaluate(check->arena, &check->platform, &check->view, check->seen, check->seen_count, &result);
     if (!err)
         err = bh_domain_zone_holder(core->store, check->view.domain.name, ret_holder);
     *ret_must = !err && result.delegated_to_us && *ret_holder != check->domain;
@@ -382,10 +391,58 @@ static bh_err next_round(struct check *check)
     return ask_round(check);
 }
 
+/* ---- the owner's SPF ---- */
+
+static void on_covered(void *ctx, bool is_known, bh_str passes)
+{
+    struct check *check = ctx;
+
+    check->view.spf_known = is_known;
+    check->view.spf_passes = passes;
+    check->pending--;
+    if (!check->pending && !check->asking)
+        next_step(check);
+}
+
+/* The SPF record at a name that the customer publishes himself, in the answers of round 0. */
+static bh_str find_own_spf(struct check *check)
+{
+    struct bh_record_list records;
+    const struct bh_seen *seen = NULL;
+
+    if (bh_required_records(check->arena, &check->platform, &check->view, &records))
+        return (bh_str){"", 0};
+    for (size_t i = 0; i < records.count && !seen; i++)
+        if (records.records[i].match == BH_MATCH_SPF)
+            seen = bh_check_seen(check->seen, check->seen_count, records.records[i].name, BH_DNS_TXT, true);
+    for (size_t i = 0; seen && i < seen->count; i++) {
+        bh_str text = bh_txt_joined(check->arena, seen->rdatas[i]);
+
+        if (text.p && bh_spf_is_record(text))
+            return text;
+    }
+    return (bh_str){"", 0};
+}
+
+static void evaluate_spf(struct check *check)
+{
+    check->covered = true;
+    check->spf_record = find_own_spf(check);
+    if (!check->spf_record.n || !check->platform.egress_count)
+        return;
+    check->pending++;
+    check->asking = true;
+    bh_spf_cover(check->core, check->arena, check->view.domain.name, check->platform.egress,
+                 check->platform.egress_count, on_covered, check);
+    check->asking = false;
+}
+
 static void next_step(struct check *check)
 {
     bh_err err = BH_OK;
 
+    if (!check->pending && !check->covered)
+        evaluate_spf(check);
     while (!err && !check->pending && !check->resume_at && check->round + 1 < BH_CHECK_ROUNDS)
         err = next_round(check);
     if (!err && (check->pending || check->resume_at))
@@ -443,6 +500,11 @@ static bh_err new_check(struct bh_controld *core, int64_t domain, struct check *
         err = bh_zone_keys_view(core, check->arena, &check->view);
     if (!err)
         err = bh_change_watch_load(core, check->arena, domain, &check->watch);
+    if (!err) {
+        check->platform = core->platform;
+        err = bh_egress_relied(core, check->arena, &check->view.domain, &check->platform.egress,
+                               &check->platform.egress_count);
+    }
     if (err) {
         bh_arena_free(check->arena);
         free(check);

@@ -334,6 +334,30 @@ static size_t choose(const struct bh_egress *egress, int64_t pool, enum bh_egres
     return count;
 }
 
+bh_err bh_egress_relied(struct bh_controld *core, struct bh_arena *arena, const struct bh_domain *domain,
+                        const bh_str **ret_addresses, size_t *ret_count)
+{
+    struct bh_egress *egress = core->egress;
+    struct bh_egress_address **chosen = bh_arena_array(arena, egress->address_count + 1, sizeof(*chosen));
+    bh_str *list = bh_arena_array(arena, egress->address_count + 1, sizeof(*list));
+    struct bh_domain_pools pools;
+    size_t count;
+    bh_err err = bh_egress_pools_of(core, domain->id, domain->customer_id, &pools);
+
+    if (!err && (!chosen || !list))
+        err = BH_E_NOMEM;
+    if (err)
+        return err;
+    count = choose(egress, pools.current, BH_EGRESS_USABLE, NULL, chosen);
+    if (!count)
+        count = choose(egress, pools.current, BH_EGRESS_STOPPING, NULL, chosen);
+    for (size_t i = 0; i < count; i++)
+        list[i] = chosen[i]->address;
+    *ret_addresses = list;
+    *ret_count = count;
+    return BH_OK;
+}
+
 /* A stopping address is used for want of another: its mail is young again. Written at most once a minute. */
 static void note_use(struct bh_controld *core, struct bh_egress_address *const *chosen, size_t count)
 {
@@ -551,6 +575,8 @@ static bool step_address(struct bh_controld *core, struct bh_egress_address *a, 
     a->state_at = facts.now;
     core->out->log(core->out_ctx, BH_LOG_INFO, bh_egress_state_name(next), a->address);
     tell_state(core, a);
+    if (next == BH_EGRESS_USABLE && bh_domain_spf_check_soon(core->store, facts.now))
+        complain(core, "cannot order checks", BH_E_IO);
     return true;
 }
 
@@ -577,6 +603,22 @@ static bool step_use(struct bh_controld *core, struct bh_pool_use *use, bh_time_
     if (bh_pool_use_set(core->store, use))
         complain(core, "cannot store a pool's user", BH_E_IO);
     return true;
+}
+
+/* A stopping address that is in use for want of another: queued asks anew now and then, so that its last use is known.
+ */
+static void ask_again(struct bh_controld *core, bh_time_ms now)
+{
+    struct bh_egress *egress = core->egress;
+    bool in_use = false;
+
+    for (size_t i = 0; i < egress->address_count; i++)
+        in_use |= egress->addresses[i].state == BH_EGRESS_STOPPING &&
+                  egress->addresses[i].last_used_at > egress->addresses[i].state_at;
+    if (!in_use || now - egress->asked_again_at < core->egress_keep_ms / 8)
+        return;
+    egress->asked_again_at = now;
+    bh_controld_changed(core);
 }
 
 static bool is_published(const struct bh_controld *core)
@@ -620,6 +662,7 @@ bh_time_ms bh_egress_run(struct bh_controld *core)
             bh_egress_sweep_run(core);
         due = !egress->sweep && egress->sweep_at < due ? egress->sweep_at : due;
     }
+    ask_again(core, now);
     if (now >= egress->ptr_at)
         bh_egress_ptr_run(core);
     return egress->ptr_at < due ? egress->ptr_at : due;

@@ -21,6 +21,7 @@ struct bh_egress {
     bh_time_ms sweep_at;           /* the next one, when something is published */
     unsigned sweep_tries;
     char waiting[300]; /* why the last sweep was not complete; "" */
+    bh_time_ms asked_again_at;
     bh_time_ms ptr_at; /* the next look at PTR records */
 };
 
@@ -48,6 +49,20 @@ void bh_egress_sweep_run(struct bh_controld *core);
 void bh_egress_sweep_free(struct bh_controld *core);
 /* Everything that was published when the sweep began is seen (`ok`), or not yet. */
 void bh_egress_swept(struct bh_controld *core, bool ok, bh_time_ms began_at);
+
+/* spf_cover.c: which of the addresses the SPF record at `domain` passes, separated by blanks. `done` is called once,
+ * perhaps before this returns; `is_known` false: DNS did not say. Everything must live until then. */
+typedef void bh_cover_done(void *ctx, bool is_known, bh_str passes);
+void bh_spf_cover(struct bh_controld *core, struct bh_arena *arena, bh_str domain, const bh_str *addresses,
+                  size_t count, bh_cover_done *done, void *ctx);
+/* Keeps what was found. Where the owner's record decides about mail that leaves (`is_relied_on`) and lacks an address
+ * that is in use, a planned change asks for it. */
+BH_MUST bh_err bh_spf_covered(struct bh_controld *core, struct bh_arena *arena, const struct bh_domain *domain,
+                              bh_str record, bh_str passes, bool is_relied_on);
+/* The addresses that the mail of a domain leaves from: those of its pool that are usable, else those that are stopping;
+ * in the arena. */
+BH_MUST bh_err bh_egress_relied(struct bh_controld *core, struct bh_arena *arena, const struct bh_domain *domain,
+                                const bh_str **ret_addresses, size_t *ret_count);
 
 /* egress_ptr.c */
 void bh_egress_ptr_run(struct bh_controld *core);

@@ -478,6 +478,97 @@ static void test_the_configured_addresses(void **state)
     assert_false(in_spf(w, 0, id, "192.0.2.25"));
 }
 
+/* ---- owners who publish SPF themselves ---- */
+
+/* The zone of an owner, as both of its servers have it. */
+static void publish_owner(struct world *w, const char *spf, const char *deep)
+{
+    struct bh_zone zone = bh_zone_make(w->arena, BH_STR("third.example"));
+
+    bh_zone_add_txt(&zone, zone.apex, 60, bh_str_c(spf));
+    bh_zone_add_txt(&zone, BH_STR("deep.third.example"), 60, bh_str_c(deep));
+    bh_zone_add_txt(&zone, BH_STR("bh1._domainkey.third.example"), 60, BH_STR("v=DKIM1; k=rsa; p=MIIBkey"));
+    assert_ok(bh_zone_err(&zone));
+    serve(w, &w->served[0], &zone);
+    serve(w, &w->served[1], &zone);
+}
+
+static int64_t add_owner(struct world *w)
+{
+    struct bh_domain domain;
+
+    assert_true(run(w, "{\"noun\":\"customer\",\"verb\":\"add\",\"args\":{\"name\":\"gamma\"}}"));
+    assert_true(run(w,
+                    "{\"noun\":\"domain\",\"verb\":\"add\",\"args\":{\"name\":\"third.example\",\"customer\":\"gamma\","
+                    "\"approach\":\"manual\",\"bounces\":\"customer\"}}"));
+    assert_ok(bh_domain_by_name(w->core.store, w->arena, BH_STR("third.example"), 0, &domain));
+    return domain.id;
+}
+
+static const char *check_owner(struct world *w)
+{
+    assert_true(run(w, "{\"noun\":\"domain\",\"verb\":\"check\",\"args\":{\"domain\":\"third.example\"}}"));
+    return json_string_value(json_object_get(json_object_get(w->got, "result"), "state"));
+}
+
+static const char *sources_by_owner(struct world *w, int64_t id)
+{
+    struct bh_domain domain;
+    struct bh_rec_source source;
+    bh_str list, text = {"", 0};
+    struct bh_cur cur;
+
+    assert_ok(bh_domain_by_id(w->core.store, w->arena, id, &domain));
+    assert_ok(bh_egress_sources(&w->core, w->arena, &domain, true, &list));
+    cur = bh_cur_make(list);
+    while (bh_rec_source_next(&cur, &source) == BH_MORE)
+        text = bh_arena_printf(w->arena, "%.*s %.*s", BH_FMT(text), BH_FMT(source.address4));
+    return text.p;
+}
+
+static void test_a_nested_include_counts(void **state)
+{
+    struct world *w = *state;
+    int64_t id = add_owner(w);
+    struct bh_domain domain;
+    char deep[300];
+
+    assert_ok(bh_domain_by_id(w->core.store, w->arena, id, &domain));
+    (void)snprintf(deep, sizeof(deep), "v=spf1 include:%s.%s.spf.on.esp.example ~all", domain.token.id,
+                   domain.token.shard);
+    publish_owner(w, "v=spf1 include:deep.third.example -all", "v=spf1 ip4:10.0.0.1 -all");
+    assert_string_not_equal(check_owner(w), "verified");
+    publish_owner(w, "v=spf1 include:deep.third.example -all", deep);
+    assert_string_equal(check_owner(w), "verified");
+    assert_string_equal(sources_by_owner(w, id), " 192.0.2.25");
+    assert_true(run(w, ADDRESS("add", "default", "198.51.100.7")));
+    pass(w, 20 * 60000); /* the include follows by itself */
+    assert_string_equal(sources_by_owner(w, id), " 192.0.2.25 198.51.100.7");
+    assert_true(run(w, "{\"noun\":\"change\",\"verb\":\"list\"}"));
+    assert_int_equal(json_array_size(json_object_get(w->got, "result")), 0);
+}
+
+static void test_an_owner_of_addresses_is_asked(void **state)
+{
+    struct world *w = *state;
+    int64_t id = add_owner(w), other = add_domain(w, "other.example", "beta", "cname");
+    const char *state_word;
+
+    publish_owner(w, "v=spf1 ip4:192.0.2.25 -all", "x");
+    assert_string_equal(check_owner(w), "verified");
+    assert_true(run(w, ADDRESS("add", "default", "198.51.100.7")));
+    pass(w, 20 * 60000);
+    assert_string_equal(sources(w, other), "192.0.2.25 198.51.100.7"); /* nobody else waits for him */
+    assert_string_equal(sources_by_owner(w, id), " 192.0.2.25");
+    assert_true(run(w, "{\"noun\":\"change\",\"verb\":\"list\"}"));
+    assert_int_equal(json_array_size(json_object_get(w->got, "result")), 1);
+    assert_true(run(w, ADDRESS("add", "default", "198.51.100.8"))); /* the old address is not the only one … */
+    publish_owner(w, "v=spf1 ip4:192.0.2.25 ip4:198.51.100.7 -all", "x");
+    state_word = check_owner(w);
+    assert_string_equal(state_word, "verified");
+    assert_string_equal(sources_by_owner(w, id), " 192.0.2.25 198.51.100.7");
+}
+
 /* Long lists are split over includes in the platform zone, and each answer stays small. */
 static void test_many_addresses(void **state)
 {
@@ -531,6 +622,8 @@ int main(void)
         TEST(test_a_customer_moves_to_another_pool),
         TEST(test_the_configured_addresses),
         TEST(test_many_addresses),
+        TEST(test_a_nested_include_counts),
+        TEST(test_an_owner_of_addresses_is_asked),
         TEST(test_commands_are_checked),
     };
 
