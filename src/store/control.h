@@ -377,6 +377,8 @@ BH_MUST bh_err bh_dnssec_set_roll(struct bh_store *store, int64_t domain, bool r
 /* What the parent was seen to have: the members from asked_at on, and each key's ds. */
 BH_MUST bh_err bh_dnssec_set_seen(struct bh_store *store, int64_t domain, const struct bh_dnssec *dnssec);
 BH_MUST bh_err bh_dnssec_set_next(struct bh_store *store, int64_t domain, bh_time_ms next_at);
+/* Those that wait for a key are due now. */
+BH_MUST bh_err bh_dnssec_wake_keyless(struct bh_store *store, bh_time_ms now);
 /* Removes all keys and the rest. */
 BH_MUST bh_err bh_dnssec_forget(struct bh_store *store, int64_t domain);
 BH_MUST bh_err bh_dnssec_list_due(struct bh_store *store, bh_time_ms now, int64_t limit,

@@ -15,6 +15,9 @@ static const struct bh_query set_roll = {"UPDATE dnssec SET roll = $2, next_at =
 static const struct bh_query seen = {"UPDATE dnssec SET asked_at = $2, ds_count = $3, ds_ttl_s = $4, gone_at = $5"
                                      " WHERE domain = $1"};
 static const struct bh_query set_next = {"UPDATE dnssec SET next_at = $2 WHERE domain = $1"};
+static const struct bh_query set_waiting = {
+    "UPDATE dnssec SET next_at = $1 WHERE roll = 1 OR (wanted = 1"
+    " AND NOT EXISTS (SELECT 1 FROM zone_key k WHERE k.domain = dnssec.domain))"};
 static const struct bh_query forget = {"DELETE FROM dnssec WHERE domain = $1"};
 static const struct bh_query due = {"SELECT domain FROM dnssec WHERE next_at <= $1 ORDER BY next_at LIMIT $2"};
 static const struct bh_query next_due = {"SELECT coalesce(min(next_at), 9223372036854775807) FROM dnssec"};
@@ -119,6 +122,11 @@ bh_err bh_dnssec_set_seen(struct bh_store *store, int64_t domain, const struct b
 bh_err bh_dnssec_set_next(struct bh_store *store, int64_t domain, bh_time_ms next_at)
 {
     return bh_store_change(store, &set_next, BH_WITH(BH_INT(domain), BH_INT(next_at)), false);
+}
+
+bh_err bh_dnssec_wake_keyless(struct bh_store *store, bh_time_ms now)
+{
+    return bh_store_change(store, &set_waiting, BH_WITH(BH_INT(now)), false);
 }
 
 bh_err bh_dnssec_forget(struct bh_store *store, int64_t domain)

@@ -383,6 +383,9 @@ void bh_zone_keys_keyd_up(struct bh_controld *core, bh_str grant_key)
         return;
     memcpy(core->grant_key, grant_key.p, grant_key.n);
     core->has_grant_key = true;
+    if (bh_dnssec_wake_keyless(core->store, bh_controld_now(core)))
+        core->out->log(core->out_ctx, BH_LOG_ERROR, "cannot find the zones without keys",
+                       bh_str_c(bh_store_error(core->store)));
     wake_in(core, 0);
 }
 
