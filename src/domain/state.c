@@ -11,7 +11,7 @@
  * aligned for the grace period. What comes back heals at once. */
 #include "check.h"
 
-enum { LOSSES = 3, UNANIMOUS_LOSSES = 2 };
+enum { LOSSES = 3, UNANIMOUS_LOSSES = 2, SPREAD = 1 << 16 };
 
 static bool was_verified(enum bh_domain_state state)
 {
@@ -111,7 +111,7 @@ struct bh_domain_standing bh_domain_next(const struct bh_domain *domain, const s
 
 static int64_t jitter(int64_t interval_ms, uint64_t spread)
 {
-    return interval_ms * 3 / 4 + (int64_t)(spread % 1000) * (interval_ms / 2) / 1000;
+    return interval_ms * 3 / 4 + (int64_t)(spread % SPREAD) * (interval_ms / 2) / SPREAD;
 }
 
 static int64_t at_least_a_second(int64_t interval_ms)
@@ -138,6 +138,8 @@ int64_t bh_check_again_in(const struct bh_domain_standing *standing, const struc
         return 1000;
     if (standing->losses)
         return while_bad(standing, policy);
+    if (standing->state == BH_DOMAIN_VERIFIED && !tries) /* all that were added together part company here */
+        return hour_ms / 2 + (int64_t)(spread % SPREAD) * (12 * hour_ms) / SPREAD;
     if (standing->state == BH_DOMAIN_VERIFIED)
         return jitter(12 * hour_ms, spread);
     if (standing->state == BH_DOMAIN_DEGRADED || standing->state == BH_DOMAIN_SUSPENDED)

@@ -283,7 +283,7 @@ static bh_err conclude(struct check *check)
     struct bh_check_result result;
     struct bh_domain_standing standing;
     struct bh_domain_outcome outcome;
-    uint64_t spread = bh_random_below(core->random, 1000);
+    uint64_t spread = bh_random_below(core->random, 1 << 16);
     int64_t failures = 0;
     bh_time_ms now = bh_controld_now(core);
     bh_err err =
@@ -307,9 +307,10 @@ static bh_err conclude(struct check *check)
     err = bh_domain_tries(core->store, check->domain, &outcome.tries);
     if (err)
         return err;
+    outcome.tries = standing.state == domain->state ? outcome.tries : 0;
     outcome.check_at = now + bh_check_again_in(&standing, &core->check_policy, (unsigned)outcome.tries, false, spread);
     outcome.check_at = bh_change_watch_again(&check->watch, now, outcome.check_at, spread);
-    outcome.tries = standing.state == domain->state ? outcome.tries + 1 : 0;
+    outcome.tries++;
     outcome.report = bh_report_of_check(check->arena, &check->view, &result);
     err =
         write_outcome(check, &result, &outcome, standing.state != domain->state || standing.aligned != domain->aligned);

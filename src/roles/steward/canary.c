@@ -172,8 +172,10 @@ static void start_dkim(struct judging *judging)
     struct steward *steward = judging->lease->steward;
     size_t at = bh_str_search(judging->body, BH_STR("\r\n\r\n"));
     bh_time_ms now = bh_loop_now(steward->role->loop);
+    struct bh_dkim_config config = {.max_cached_keys = 1, .explain = true}; /* of one message, and gone with it */
 
-    judging->dkim = bh_dkim_new(NULL);
+    bh_random_fill(&bh_random_os, config.seed, sizeof(config.seed));
+    judging->dkim = bh_dkim_new(&config);
     if (judging->dkim)
         judging->verify = bh_dkim_verify_new(judging->dkim, judging->arena, judging->body, now);
     if (!judging->verify) {
