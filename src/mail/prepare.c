@@ -54,7 +54,7 @@ static bh_str authserv_id(bh_str value)
 
 static bool must_go(const struct bh_prepare *prepare, const struct bh_header_field *field)
 {
-    static const char *const always[] = {"Bcc", "Resent-Bcc", "Return-Path"};
+    static const char *const always[] = {"Bcc", "Resent-Bcc", "Return-Path", "X-Behalf-Campaign", "X-Behalf-Send-At"};
 
     for (size_t i = 0; i < sizeof always / sizeof *always; i++)
         if (bh_str_eq_ci(field->name, bh_str_c(always[i])))

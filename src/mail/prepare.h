@@ -4,7 +4,8 @@
  * seen; the body is never touched or copied. What is done:
  *   added     Received (always, on top); Message-ID and Date where the message has none, from the moment of accept,
  *             so that every attempt and every recipient gets the same
- *   removed   Bcc and Resent-Bcc (RFC 5322 3.6.3), Return-Path (RFC 5321 4.4: the final host writes it),
+ *   removed   X-Behalf-Campaign and X-Behalf-Send-At, which are for us,
+ *             Bcc and Resent-Bcc (RFC 5322 3.6.3), Return-Path (RFC 5321 4.4: the final host writes it),
  *             Authentication-Results under our own name (RFC 8601 5), DKIM-Signature fields with our own domain and
  *             selector: such a one is stale or forged, we sign anew; signatures of others stay
  * The result is one block in the arena, in the order in which it leaves, ready to be signed (behalf/dkim.h) and sent

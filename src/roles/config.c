@@ -125,6 +125,7 @@ static void walk_numbers(struct walk *walk, struct bh_config *c)
                                  &c->expire_s,
                                  &c->retention_s,
                                  &c->unacknowledged_max,
+                                 &c->queue_max,
 
                                  &c->bounce_keep_s,
                                  &c->zone_ttl_s,
@@ -145,6 +146,8 @@ static void walk_numbers(struct walk *walk, struct bh_config *c)
     for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++)
         walk_u32(walk, members[i]);
     walk_u64(walk, &c->message_size_max);
+    walk_u64(walk, &c->queue_memory_max);
+    walk_u64(walk, &c->queue_min_free);
     walk_u16(walk, &c->dns_port_override);
     walk_u16(walk, &c->smtp_port);
     walk_bool(walk, &c->egress_bind);

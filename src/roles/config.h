@@ -120,6 +120,9 @@ struct bh_config {
     uint32_t retention_s;        /* how long finished messages and events are kept */
     uint32_t delay_notice_s;     /* after which who asked for it is told that mail is late */
     uint32_t unacknowledged_max; /* results that may wait for a commit */
+    uint32_t queue_max;          /* recipients in the queue; more are answered 452 */
+    uint64_t queue_memory_max;   /* bytes that they may take in queued */
+    uint64_t queue_min_free;     /* bytes that must stay free on the spool's file system */
     uint32_t bounce_keep_s;      /* how long old bounce MAC keys are honoured */
     bh_str dmarc_policy;         /* p= of the records that we publish in delegated zones; default "none" */
     uint32_t zone_ttl_s;

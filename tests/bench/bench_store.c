@@ -110,8 +110,15 @@ static bh_time_ms now(void *ctx)
     return bh_clock_now();
 }
 
-static const struct bh_queued_ops ops = {submit_reply, command_reply, deliver, result_ack, ask_identity,
-                                         put_grant,    want_turn,     wake_at, now};
+static const struct bh_queued_ops ops = {.submit_reply = submit_reply,
+                                         .command_reply = command_reply,
+                                         .deliver = deliver,
+                                         .result_ack = result_ack,
+                                         .ask_identity = ask_identity,
+                                         .put_grant = put_grant,
+                                         .want_turn = want_turn,
+                                         .wake_at = wake_at,
+                                         .now = now};
 
 static void must(bh_err err, const char *what)
 {

@@ -36,9 +36,10 @@ enum bh_smtp_profile {
 /* Shared by many sessions; outlives them. */
 struct bh_smtp_server_config {
     enum bh_smtp_profile profile;
-    bh_str host_name; /* in the greeting and the EHLO reply */
-    bool has_tls;     /* STARTTLS can be offered */
-    bool has_dsn;     /* DSN is offered: the embedder honours its parameters (RFC 3461) */
+    bh_str host_name;    /* in the greeting and the EHLO reply */
+    bool has_tls;        /* STARTTLS can be offered */
+    bool has_dsn;        /* DSN is offered: the embedder honours its parameters (RFC 3461) */
+    uint32_t max_hold_s; /* FUTURERELEASE is offered for so long (RFC 4865); 0: not */
     size_t max_command_bytes;
     size_t max_text_line_bytes; /* CRLF included: 1000 (RFC 5321 4.5.3.1.6) */
     uint64_t max_message_bytes;
@@ -78,8 +79,10 @@ struct bh_smtp_server_event {
             uint64_t size; /* as declared, 0 = not */
             bool body_8bit;
             bool smtputf8;
-            bh_str ret;   /* RFC 3461: "FULL" or "HDRS"; empty: not given */
-            bh_str envid; /* xtext, as given */
+            bh_str ret;          /* RFC 3461: "FULL" or "HDRS"; empty: not given */
+            bh_str envid;        /* xtext, as given */
+            uint32_t hold_for_s; /* RFC 4865 HOLDFOR; 0: not given */
+            bh_str hold_until;   /* HOLDUNTIL: a time of RFC 3339, as given, not read */
         } mail;
         struct {
             struct bh_smtp_path path;

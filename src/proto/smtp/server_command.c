@@ -93,7 +93,10 @@ static event_kind cmd_ehlo(struct bh_smtp_server *server, bh_str args, struct bh
         bh_buf_add(out, BH_STR("250-AUTH PLAIN LOGIN\r\n"));
     if (server->config->has_dsn)
         bh_buf_add(out, BH_STR("250-DSN\r\n"));
-    bh_buf_add(out, BH_STR("250-8BITMIME\r\n250-SMTPUTF8\r\n250-CHUNKING\r\n250 ENHANCEDSTATUSCODES\r\n"));
+    bh_buf_add(out, BH_STR("250-8BITMIME\r\n250-SMTPUTF8\r\n250-CHUNKING\r\n"));
+    if (server->config->max_hold_s) /* the date is of no use to anybody: the interval binds (RFC 4865 4.1) */
+        bh_buf_printf(out, "250-FUTURERELEASE %u 9999-12-31T23:59:59Z\r\n", server->config->max_hold_s);
+    bh_buf_add(out, BH_STR("250 ENHANCEDSTATUSCODES\r\n"));
     return BH_SMTP_SERVER_MORE;
 }
 
@@ -256,7 +259,28 @@ static bool is_ret(bh_str value)
     return bh_str_eq_ci(value, BH_STR("FULL")) || bh_str_eq_ci(value, BH_STR("HDRS"));
 }
 
-/* SIZE BODY SMTPUTF8 AUTH RET ENVID; false with the reply written. */
+/* HOLDFOR and HOLDUNTIL, one of them once (RFC 4865 5). What "c" and "r" behind the time ask for is the same here: a
+ * time that is too far away is refused. */
+static bool take_hold_param(const struct bh_smtp_server *server, const struct bh_smtp_param *param,
+                            struct bh_smtp_server_event *event)
+{
+    uint64_t seconds;
+    bh_str rest;
+
+    if (!server->config->max_hold_s || !param->value.p || event->mail.hold_for_s || event->mail.hold_until.p)
+        return false;
+    if (bh_str_eq_ci(param->keyword, BH_STR("HOLDUNTIL"))) {
+        event->mail.hold_until = bh_str_cut(param->value, ';', &rest);
+        return event->mail.hold_until.n > 0;
+    }
+    if (!bh_str_eq_ci(param->keyword, BH_STR("HOLDFOR")) ||
+        bh_str_to_u64(param->value, server->config->max_hold_s, &seconds) != BH_OK || !seconds)
+        return false;
+    event->mail.hold_for_s = (uint32_t)seconds;
+    return true;
+}
+
+/* SIZE BODY SMTPUTF8 AUTH RET ENVID HOLDFOR HOLDUNTIL; false with the reply written. */
 static bool take_mail_param(struct bh_smtp_server *server, const struct bh_smtp_param *param,
                             struct bh_smtp_server_event *event)
 {
@@ -282,7 +306,8 @@ static bool take_mail_param(struct bh_smtp_server *server, const struct bh_smtp_
     if (bh_str_eq_ci(param->keyword, BH_STR("AUTH")) && offers_auth(server))
         return true; /* RFC 4954 5: who wrote it first matters between servers only */
     if (take_dsn_param(server, param, BH_STR("RET"), is_ret(param->value), &event->mail.ret) ||
-        take_dsn_param(server, param, BH_STR("ENVID"), is_xtext(param->value, 100), &event->mail.envid))
+        take_dsn_param(server, param, BH_STR("ENVID"), is_xtext(param->value, 100), &event->mail.envid) ||
+        take_hold_param(server, param, event))
         return true;
     (void)complain(server, 555, "5.5.4", "A parameter of MAIL is not supported, or not well-formed");
     return false;

@@ -423,6 +423,9 @@ static void read_numbers(struct reading *reading, cfg_t *cfg)
     c->delay_notice_s = get_duration(reading, queue, "delay-notice", 1);
     c->retention_s = get_duration(reading, queue, "retention", 0);
     c->unacknowledged_max = get_number(reading, queue, "unacknowledged", 1, 10000);
+    c->queue_max = get_number(reading, queue, "recipients-max", 1, INT32_MAX);
+    c->queue_memory_max = get_size(reading, queue, "memory-max");
+    c->queue_min_free = get_size(reading, queue, "min-free");
     c->bounce_keep_s = get_duration(reading, queue, "bounce-keep", 86400);
     c->query_log_sample = get_number(reading, cfg, "query-log-sample", 0, INT32_MAX);
     c->zone_ttl_s = get_duration(reading, cfg, "zone-ttl", 1);
@@ -586,6 +589,9 @@ static cfg_t *make_schema(void)
                          CFG_STR("retention", "30d", CFGF_NONE),
                          CFG_INT("unacknowledged", 64, CFGF_NONE),
                          CFG_STR("bounce-keep", "21d", CFGF_NONE),
+                         CFG_INT("recipients-max", 5000000, CFGF_NONE),
+                         CFG_STR("memory-max", "1024M", CFGF_NONE),
+                         CFG_STR("min-free", "64M", CFGF_NONE),
                          CFG_END()};
     cfg_opt_t keys[] = {CFG_STR("rotate-every", "90d", CFGF_NONE), CFG_STR("receiver-delay", "7d", CFGF_NONE),
                         CFG_INT("cache", 4096, CFGF_NONE), CFG_END()};
@@ -593,14 +599,10 @@ static cfg_t *make_schema(void)
                              CFG_INT("dnsd", 1, CFGF_NONE), CFG_INT("signer-threads", 2, CFGF_NONE), CFG_END()};
     cfg_opt_t dnssec[] = {CFG_BOOL("platform", cfg_false, CFGF_NONE), CFG_STR("hold", "28h", CFGF_NONE),
                           CFG_STR("roll-after", "0s", CFGF_NONE), CFG_END()};
-    cfg_opt_t domains[] = {CFG_STR("grace", "72h", CFGF_NONE),
-                           CFG_STR("loss", "1h", CFGF_NONE),
-                           CFG_STR("unanimous-loss", "5m", CFGF_NONE),
-                           CFG_STR("tombstone", "30d", CFGF_NONE),
-                           CFG_STR("canary", "24h", CFGF_NONE),
-                           CFG_BOOL("require-dmarc", cfg_false, CFGF_NONE),
-                           CFG_INT("canary-failures", 2, CFGF_NONE),
-                           CFG_END()};
+    cfg_opt_t domains[] = {CFG_STR("grace", "72h", CFGF_NONE),         CFG_STR("loss", "1h", CFGF_NONE),
+                           CFG_STR("unanimous-loss", "5m", CFGF_NONE), CFG_STR("tombstone", "30d", CFGF_NONE),
+                           CFG_STR("canary", "24h", CFGF_NONE),        CFG_BOOL("require-dmarc", cfg_false, CFGF_NONE),
+                           CFG_INT("canary-failures", 2, CFGF_NONE),   CFG_END()};
     cfg_opt_t web[] = {CFG_STR_LIST("address", NULL, CFGF_NONE), CFG_STR("caa", "letsencrypt.org", CFGF_NONE),
                        CFG_END()};
     cfg_opt_t root[] = {CFG_STR("platform", "", CFGF_NONE),

@@ -83,7 +83,8 @@ static const int write_calls[] = {SCMP_SYS(openat),    SCMP_SYS(open),      SCMP
                                   SCMP_SYS(fdatasync), SCMP_SYS(ftruncate), SCMP_SYS(fallocate), SCMP_SYS(unlink),
                                   SCMP_SYS(unlinkat),  SCMP_SYS(rename),    SCMP_SYS(renameat),  SCMP_SYS(linkat),
                                   SCMP_SYS(mkdir),     SCMP_SYS(mkdirat),   SCMP_SYS(rmdir),     SCMP_SYS(fchmod),
-                                  SCMP_SYS(fchown),    SCMP_SYS(getcwd),    SCMP_SYS(fstatfs),   SCMP_SYS(msync)};
+                                  SCMP_SYS(fchown),    SCMP_SYS(getcwd),    SCMP_SYS(fstatfs),   SCMP_SYS(statfs),
+                                  SCMP_SYS(msync)};
 
 static const int thread_calls[] = {SCMP_SYS(set_robust_list), SCMP_SYS(rseq)};
 

@@ -147,11 +147,13 @@ static json_t *counts_json(struct bh_queued *q)
                      (json_int_t)world.waiting, "sending", (json_int_t)(world.taken + world.settled), "destinations",
                      (json_int_t)world.sites, "paused_destinations", (json_int_t)world.paused_sites, "to_ourselves",
                      (json_int_t)steward.items, "memory_bytes", (json_int_t)(world.bytes + steward.bytes), "accepting",
-                     q->group.closed_until <= now_of(q) && !q->draining, "why_not",
-                     q->group.closed_until > now_of(q) ? q->group.why_closed : "", "since_start", "accepted",
-                     (json_int_t)s.accepted, "commits", (json_int_t)s.commits, "delivered", (json_int_t)s.delivered,
-                     "deferred", (json_int_t)s.deferred, "bounced", (json_int_t)s.bounced, "expired",
-                     (json_int_t)s.expired, "dropped", (json_int_t)s.dropped);
+                     q->group.closed_until <= now_of(q) && !q->draining && !q->floor.why, "why_not",
+                     q->group.closed_until > now_of(q) ? q->group.why_closed
+                     : q->floor.why                    ? q->floor.why
+                                                       : "",
+                     "since_start", "accepted", (json_int_t)s.accepted, "commits", (json_int_t)s.commits, "delivered",
+                     (json_int_t)s.delivered, "deferred", (json_int_t)s.deferred, "bounced", (json_int_t)s.bounced,
+                     "expired", (json_int_t)s.expired, "dropped", (json_int_t)s.dropped);
 }
 
 /* ---- rows ---- */

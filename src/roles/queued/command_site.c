@@ -2,7 +2,7 @@
  *
  *   site list       {}                       what is known and what goes on, per site and source
  *   site show       {name}
- *   site set        {name, rules}            lines of shaping.rules(5) for this site, instead of those set before
+ *   site set        {name, rules}            lines of shaping.rules for this site, instead of those set before
  *   site unset      {name}
  *   site suspend    {name, for_s?}
  *   site resume     {name}

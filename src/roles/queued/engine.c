@@ -249,6 +249,9 @@ void bh_queued_configure(struct bh_queued *q, const struct bh_queued_options *op
     q->options.message_size_max = options->message_size_max;
     q->options.recipients_max = options->recipients_max;
     q->options.results_max = options->results_max;
+    q->options.queue_max = options->queue_max;
+    q->options.memory_max = options->memory_max;
+    q->options.min_free = options->min_free;
     q->options.sender_count = options->sender_count;
     q->options.key_use_ahead_ms = options->key_use_ahead_ms;
     set_defaults(&q->options);

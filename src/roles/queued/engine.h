@@ -9,6 +9,7 @@
  *    `results_wait_ms` or `results_max` of them, whichever comes first.
  *  - A recipient is with one worker at a time, unless that worker is gone. After a restart nothing is given out until
  *    all senders have reported what they still work on, or `settle_ms` have passed.
+ *  - Intake answers 452 before anything breaks: see floor.c.
  *  - When the disk is full or fails, intake answers 452, results are kept and tried again, deliveries in hand go on.
  *
  * Worker = a sender, or the steward, which leases mail to ourselves in the same way. */
@@ -57,6 +58,8 @@ struct bh_queued_ops {
     /* … and at that time (INT64_MAX: no more); replaces the last wish. */
     void (*wake_at)(void *ctx, bh_time_ms at);
     bh_time_ms (*now)(void *ctx);
+    /* Bytes free where the spool is; UINT64_MAX: not known. NULL: the same. */
+    uint64_t (*free_bytes)(void *ctx);
 };
 
 struct bh_config;
@@ -79,6 +82,9 @@ struct bh_queued_options {
     int64_t settle_ms;        /* 0: 5000 */
     uint32_t sender_count;    /* that report after a restart */
     int64_t key_use_ahead_ms; /* how far ahead the last use of a key is written; 0: a minute */
+    size_t queue_max;         /* recipients in the queue; 0: any number */
+    uint64_t memory_max;      /* bytes of the queue and the messages in memory; 0: any number */
+    uint64_t min_free;        /* bytes that must be free where the spool is; 0: any number */
     size_t content_max_bytes; /* fresh messages kept in memory until they were given out; 0: 64 MiB */
 };
 

@@ -113,6 +113,8 @@ static bool is_open(struct intake *in)
         return refuse(in, 421, "4.3.2", "shutting down, try again soon"), false;
     if (in->q->group.closed_until > now_of(in->q))
         return refuse(in, 452, "4.3.1", "the mail system cannot store messages now"), false;
+    if (!floor_allows(in->q, in->submit->size))
+        return refuse(in, 452, "4.3.1", "the queue is full, try again later"), false;
     return true;
 }
 
@@ -248,7 +250,7 @@ bh_err bh_queued_body_file(struct bh_queued *q, const struct bh_requester *from,
 
     if (size_limit > q->options.message_size_max)
         return BH_E_LIMIT;
-    if (q->draining || q->group.closed_until > now_of(q))
+    if (q->draining || q->group.closed_until > now_of(q) || !floor_allows(q, size_limit))
         return BH_E_BUSY;
     err = body_file_make(&q->files, from->peer, size_limit, &file);
     if (!err) {

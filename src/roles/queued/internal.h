@@ -426,6 +426,18 @@ void policy_written(struct bh_queued *q);
 /* The count of a day, 0 if it is another than the last; NULL: out of memory. */
 struct warmup_day *policy_warmup_day(struct warmup_entry *warmup, bh_str site, uint32_t day);
 
+/* ---- floor.c: intake closes before anything breaks ---- */
+
+struct floor {
+    bh_time_ms looked_at;
+    uint64_t taken_since; /* bytes accepted since then */
+    uint64_t free_bytes;  /* as seen then */
+    const char *why;      /* intake is closed; NULL: open */
+};
+
+/* True while a message of that many bytes may come in. Tells when that changes (log, event). */
+bool floor_allows(struct bh_queued *q, uint64_t bytes);
+
 /* ---- engine.c ---- */
 
 struct bh_queued {
@@ -438,6 +450,7 @@ struct bh_queued {
     struct group group;
     struct identities identities;
     struct policy policy;
+    struct floor floor;
     struct bh_map flights; /* by delivery id */
     struct key_uses key_uses;
     struct bh_id_source message_ids, delivery_ids, event_ids;

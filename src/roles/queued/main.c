@@ -11,6 +11,7 @@
 #include "roles/role.h"
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/statvfs.h>
 
 enum { IDENTITY_TIMEOUT_MS = 15000, PATH_BYTES = 4096 };
 
@@ -179,8 +180,16 @@ static void wake_at(void *ctx, bh_time_ms at)
         bh_timer_set(&queued->wake, in > 0 ? in : 0);
 }
 
-static const struct bh_queued_ops ops = {submit_reply, batch_reply,  command_reply, deliver,   event_reply, result_ack,
-                                         ask_identity, put_grant,     want_turn, wake_at,     now};
+static uint64_t free_bytes(void *ctx)
+{
+    const struct queued *queued = ctx;
+    struct statvfs facts;
+
+    return statvfs(queued->body_dir, &facts) ? UINT64_MAX : (uint64_t)facts.f_bavail * facts.f_frsize;
+}
+
+static const struct bh_queued_ops ops = {submit_reply, batch_reply, command_reply, deliver, event_reply, result_ack,
+                                         ask_identity, put_grant,   want_turn,     wake_at, now,         free_bytes};
 
 static void end_if_drained(struct queued *queued)
 {
@@ -218,6 +227,9 @@ static struct bh_queued_options make_options(struct queued *queued)
         .results_max = config->unacknowledged_max,
         .sender_count = config->sender_count,
         .key_use_ahead_ms = config->receiver_delay_s < 6000 ? (int64_t)config->receiver_delay_s * 10 : 60000,
+        .queue_max = config->queue_max,
+        .memory_max = config->queue_memory_max,
+        .min_free = config->queue_min_free,
     };
 }
 

@@ -1,5 +1,6 @@
 /* login.c: whose mail a session submits: AUTH with a login and a password, or the customer that the port is trusted
  * for. The password is hashed here and goes no further. */
+#include "base/clock.h"
 #include "smtpd.h"
 #include <openssl/evp.h>
 
@@ -73,12 +74,28 @@ static void ask_customer(struct session *session)
     bh_buf_free(&body);
 }
 
+/* When the message may leave (RFC 4865); a time that has passed means at once. */
+static bool set_time(struct session *session, const struct bh_smtp_server_event *event)
+{
+    bh_time_ms now = bh_loop_now(session->smtpd->role->loop), at = 0;
+
+    if (event->mail.hold_for_s)
+        at = now + (int64_t)event->mail.hold_for_s * 1000;
+    if (event->mail.hold_until.n && bh_time_parse_rfc3339(event->mail.hold_until, &at) != BH_OK)
+        return false;
+    session->message.send_at = at;
+    return at <= now + (int64_t)BH_HOLD_MAX_S * 1000;
+}
+
 void session_on_mail(struct session *session, const struct bh_smtp_server_event *event)
 {
     bh_message_reset(&session->message);
     session->message.smtputf8 = event->mail.smtputf8;
     session->message.ret_full = bh_str_eq_ci(event->mail.ret, BH_STR("FULL"));
-    if (bh_message_set_sender(&session->message, &event->mail.path, event->mail.envid))
+    if (!set_time(session, event))
+        session_refuse(session, 501, "5.5.4",
+                       BH_STR("HOLDUNTIL is a time like 2030-01-31T08:00:00Z, at most 60 days away"), BH_STR(""));
+    else if (bh_message_set_sender(&session->message, &event->mail.path, event->mail.envid))
         session_refuse(session, 501, "5.1.7", BH_STR("The sender's address is too long"), BH_STR(""));
     else if (session->port->trust[0] && !session->customer_id)
         ask_customer(session);

@@ -1,6 +1,8 @@
 /* message.c: see message.h. */
 #include "message.h"
 #include "auth/domain.h"
+#include "base/clock.h"
+#include "proto/mime/header.h"
 #include "roles/messages.h"
 #include <errno.h>
 #include <unistd.h>
@@ -162,6 +164,30 @@ static void judge_header(struct bh_message *message, struct bh_arena *arena, siz
     struct bh_check_limits limits = {.max_hops = max_hops};
 
     bh_check_header(arena, &limits, bh_buf_view(&message->head), ret_facts, ret_verdict);
+}
+
+bool bh_message_read_wishes(struct bh_message *message, bh_time_ms now)
+{
+    bh_str header = bh_str_sub(bh_buf_view(&message->head), 0, message->header_n ? message->header_n : message->head.n);
+    struct bh_header_iter it = bh_header_iter_make(header, 1000, 256 * 1024);
+    struct bh_header_field field;
+
+    while (bh_header_next(&it, &field) == BH_MORE) {
+        bh_str value = bh_str_trim(field.value);
+
+        if (bh_str_eq_ci(field.name, BH_STR("X-Behalf-Campaign"))) {
+            if (value.n > BH_MESSAGE_CAMPAIGN_MAX || bh_str_find(value, '\n') < value.n)
+                return false;
+            if (value.n)
+                memcpy(message->campaign, value.p, value.n);
+            message->campaign_n = value.n;
+        } else if (bh_str_eq_ci(field.name, BH_STR("X-Behalf-Send-At"))) {
+            if (bh_time_parse_rfc3339(value, &message->send_at) != BH_OK ||
+                message->send_at > now + (int64_t)BH_HOLD_MAX_S * 1000)
+                return false;
+        }
+    }
+    return true;
 }
 
 /* The author's address and domain, kept beyond the arena. */

@@ -15,7 +15,9 @@ enum {
     BH_MESSAGE_HEAD_MAX = 512 * 1024,       /* in memory: more than the check's limit on headers */
     BH_MESSAGE_RECIPIENTS_MAX = 640 * 1024, /* bytes of the list: it must fit into one message to queued */
     BH_MESSAGE_ENVID_MAX = 100,             /* RFC 3461 4.4 */
-    BH_MESSAGE_DOMAIN_MAX = 511             /* room for IDNA to work in; the name itself has at most 253 */
+    BH_MESSAGE_CAMPAIGN_MAX = 64,
+    BH_HOLD_MAX_S = 60 * 86400, /* the longest time that a submitter may have a message kept */
+    BH_MESSAGE_DOMAIN_MAX = 511 /* room for IDNA to work in; the name itself has at most 253 */
 };
 
 struct bh_message {
@@ -31,6 +33,9 @@ struct bh_message {
     bool file_lost; /* the queued that gave the file is gone: its number means nothing to the next one */
     bool smtputf8;
     bool ret_full; /* RFC 3461 */
+    bh_time_ms send_at; /* not before; 0: now */
+    size_t campaign_n;
+    char campaign[BH_MESSAGE_CAMPAIGN_MAX];
     uint32_t customer_id; /* of the bounce address, on port 25 */
     uint32_t domain_id;
     size_t mail_from_n, envid_n, header_from_n, from_domain_n;
@@ -62,6 +67,9 @@ void bh_message_end_text(struct bh_message *message);
 
 /* Judges a submitted message by its header and its bytes; sets header_from and from_domain (A-labels, lower case). The
  * verdict's code is 0 when it may go on to the question whose domain that is. Texts are in the arena. */
+/* The submitter's own fields about a message that was judged: X-Behalf-Campaign, what it belongs to; X-Behalf-Send-At,
+ * when it may leave. They do not leave with it (mail/prepare.h). False: one of them makes no sense. */
+BH_MUST bool bh_message_read_wishes(struct bh_message *message, bh_time_ms now);
 void bh_message_judge(struct bh_message *message, struct bh_arena *arena, size_t max_hops,
                       struct bh_check_verdict *ret_verdict);
 /* Judges what comes to ourselves on port 25: loops and what no text may hold, nothing else. */

@@ -21,6 +21,7 @@ static void fill_config(struct port *port)
     config.has_tls = port->smtpd->tls != NULL;
     config.max_message_bytes = c->message_size_max;
     config.max_recipients = c->recipients_max;
+    config.max_hold_s = profile == BH_SMTP_PROFILE_PORT25 ? 0 : BH_HOLD_MAX_S;
     port->config = config;
 }
 

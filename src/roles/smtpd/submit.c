@@ -104,6 +104,8 @@ static struct bh_msg_submit submission(struct session *session, const struct bh_
         .size = m->size,
         .body = m->file < 0 ? bh_buf_view(&m->head) : BH_STR(""),
         .body_file = m->file < 0 ? 0 : m->body_file,
+        .campaign = bh_str_of(m->campaign, m->campaign_n),
+        .send_at = m->send_at,
     };
 }
 
@@ -195,6 +197,12 @@ void session_on_end(struct session *session)
         bh_message_judge(&session->message, smtpd->scratch, smtpd->role->config->hops_max, &verdict);
     if (verdict.code) {
         refuse_message(session, verdict.code, verdict.enhanced, verdict.reason, verdict.fix);
+        return;
+    }
+    if (!inbound && !bh_message_read_wishes(&session->message, bh_loop_now(smtpd->role->loop))) {
+        refuse_message(
+            session, 550, "5.6.0", BH_STR("X-Behalf-Campaign or X-Behalf-Send-At makes no sense"),
+            BH_STR("a campaign has at most 64 bytes, a time is 2030-01-31T08:00:00Z and at most 60 days away"));
         return;
     }
     bh_arena_reset(smtpd->scratch);

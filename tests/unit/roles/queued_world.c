@@ -178,8 +178,13 @@ static bh_time_ms now(void *ctx)
     return ((struct world *)ctx)->now;
 }
 
-static const struct bh_queued_ops ops = {submit_reply, batch_reply,  command_reply, deliver,   event_reply, result_ack,
-                                         ask_identity, put_grant,     want_turn, wake_at,     now};
+static uint64_t free_bytes(void *ctx)
+{
+    return ((struct world *)ctx)->free_bytes;
+}
+
+static const struct bh_queued_ops ops = {submit_reply, batch_reply, command_reply, deliver, event_reply, result_ack,
+                                         ask_identity, put_grant,   want_turn,     wake_at, now,         free_bytes};
 
 /* ---- life ---- */
 
@@ -231,6 +236,7 @@ void world_new(struct world *w, uint32_t sender_count)
                                             .message_size_max = 10 << 20,
                                             .retention_ms = INT64_C(86400000),
                                             .sender_count = sender_count};
+    w->free_bytes = UINT64_MAX;
     w->identity = (struct bh_msg_identity_reply){.allowed = 1, .version = 1, .bounce_domain = BH_STR("b.shop.example")};
     w->replies = calloc(WORLD_MAX, sizeof(*w->replies));
     for (int i = 0; i < SENDERS; i++)

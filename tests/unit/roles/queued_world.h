@@ -65,7 +65,8 @@ struct world {
     const char *campaign; /* of what is submitted; NULL: none */
     bh_time_ms send_at;
     size_t deliver_count;
-    bool deaf;     /* deliver fails */
+    uint64_t free_bytes; /* of the file system */
+    bool deaf;           /* deliver fails */
     int die_after; /* outputs from now on, the last of which is heard: then the state of the files is taken, and what
                       the engine does until the end of the turn has not happened; 0: never */
     bool dead;

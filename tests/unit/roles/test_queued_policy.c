@@ -290,6 +290,47 @@ static void test_a_new_address_warms_up(void **state)
     world_free(&w);
 }
 
+static void expect_answer(struct world *w, uint32_t id, uint16_t code)
+{
+    submit(w, id, NULL, "a@d0.example");
+    assert_int_equal(w->replies[w->reply_count - 1].ok, code == 250);
+    if (code != 250)
+        assert_int_equal(w->replies[w->reply_count - 1].code, code);
+}
+
+static void test_floors(void **state)
+{
+    static const struct bh_query count_alarms = {"SELECT count(*) FROM event WHERE kind IN (40, 41)"};
+    struct world w;
+
+    (void)state;
+    start(&w);
+    w.options.min_free = 1000000;
+    w.options.queue_max = 10;
+    bh_queued_configure(w.engine, &w.options);
+    w.free_bytes = 2000000;
+    expect_answer(&w, 1, 250);
+    w.free_bytes = 900000;
+    expect_answer(&w, 2, 250); /* asked once a second */
+    world_advance(&w, 1000);
+    expect_answer(&w, 3, 452);
+    assert_non_null(strstr(world_command(&w, "{\"noun\":\"queue\",\"verb\":\"show\"}"), "nearly full"));
+    w.free_bytes = 1010000;
+    world_advance(&w, 1000);
+    expect_answer(&w, 4, 452); /* opens with a margin */
+    w.free_bytes = 1100000;
+    world_advance(&w, 1000);
+    expect_answer(&w, 5, 250);
+    assert_int_equal(world_count(&w, &count_alarms), 2);
+    for (uint32_t i = 10; i < 17; i++)
+        expect_answer(&w, i, 250);
+    expect_answer(&w, 20, 452);
+    assert_int_equal(held(&w), 10); /* all that was accepted is on its way */
+    finish_all(&w);
+    expect_answer(&w, 21, 250);
+    world_free(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -302,6 +343,7 @@ int main(void)
         cmocka_unit_test(test_schedules),
         cmocka_unit_test(test_another_way),
         cmocka_unit_test(test_a_new_address_warms_up),
+        cmocka_unit_test(test_floors),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -215,6 +215,31 @@ static void test_order_of_commands(void **state)
           "555 5.5.4 A parameter of RCPT is not supported, or not well-formed\r\n");
 }
 
+/* RFC 4865 */
+static void test_future_release(void **state)
+{
+    static const char *const bad[] = {"HOLDFOR=0", "HOLDFOR=601", "HOLDFOR",
+                                      "HOLDFOR=1 HOLDUNTIL=2030-01-01T00:00:00Z"};
+    struct bh_smtp_server_config config = make(BH_SMTP_PROFILE_TRUSTED);
+
+    (void)state;
+    config.max_hold_s = 600;
+    check(
+        &config,
+        BH_STR("EHLO h\r\nMAIL FROM:<a@b> HOLDFOR=600\r\nRSET\r\nMAIL FROM:<a@b> HOLDUNTIL=2030-01-01T00:00:00Z;c\r\n"),
+        GREETING SAID_EHLO "250-AUTH PLAIN LOGIN\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n250-CHUNKING\r\n"
+                           "250-FUTURERELEASE 600 9999-12-31T23:59:59Z\r\n250 ENHANCEDSTATUSCODES\r\n"
+                           "{mail a}250 2.1.0 Ok\r\n250 2.0.0 Ok\r\n{abort}{mail a}250 2.1.0 Ok\r\n");
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        struct bh_buf input = bh_buf_make(200);
+
+        bh_buf_printf(&input, "HELO h\r\nMAIL FROM:<a@b> %s\r\n", bad[i]);
+        check(&config, bh_buf_view(&input),
+              GREETING "250 mx\r\n555 5.5.4 A parameter of MAIL is not supported, or not well-formed\r\n");
+        bh_buf_free(&input);
+    }
+}
+
 /* RFC 3461, where the embedder honours it */
 static void test_dsn(void **state)
 {
@@ -459,6 +484,7 @@ int main(void)
         cmocka_unit_test(test_plain_session),
         cmocka_unit_test(test_order_of_commands),
         cmocka_unit_test(test_dsn),
+        cmocka_unit_test(test_future_release),
         cmocka_unit_test(test_bdat),
         cmocka_unit_test(test_smuggling),
         cmocka_unit_test(test_bare_in_commands),
