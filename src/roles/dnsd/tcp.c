@@ -46,19 +46,39 @@ struct connection {
 
 /* ---- addresses ---- */
 
+static void make_key(const struct sockaddr_storage *client, char ret_key[9])
+{
+    memset(ret_key, 0, 9);
+    ret_key[0] = (char)client->ss_family;
+    if (client->ss_family == AF_INET)
+        memcpy(ret_key + 1, &((const struct sockaddr_in *)client)->sin_addr, 4);
+    else
+        memcpy(ret_key + 1, &((const struct sockaddr_in6 *)client)->sin6_addr, 8);
+}
+
+/* A secondary fetches many zones at once, and gives up for a minute on a server that refused one connection. */
+static bool is_secondary(const struct bh_dns_server *server, const char key[9])
+{
+    char other[9];
+
+    for (size_t i = 0; i < server->secondary_count; i++) {
+        make_key(&server->secondaries[i], other);
+        if (memcmp(key, other, sizeof other) == 0)
+            return true;
+    }
+    return false;
+}
+
 static struct address *take_address(struct bh_dns_server *server, const struct sockaddr_storage *client)
 {
-    struct address fresh = {.key = {(char)client->ss_family}}, *found;
+    struct address fresh = {.count = 0}, *found;
     struct bh_map_node *node;
 
-    if (client->ss_family == AF_INET)
-        memcpy(fresh.key + 1, &((const struct sockaddr_in *)client)->sin_addr, 4);
-    else
-        memcpy(fresh.key + 1, &((const struct sockaddr_in6 *)client)->sin6_addr, 8);
+    make_key(client, fresh.key);
     node = bh_map_get(&server->addresses, (bh_str){fresh.key, sizeof fresh.key});
     if (node) {
         found = BH_CONTAINER_OF(node, struct address, node);
-        if (found->count >= server->options.tcp_per_address)
+        if (found->count >= server->options.tcp_per_address && !is_secondary(server, fresh.key))
             return NULL;
         found->count++;
         return found;
