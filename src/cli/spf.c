@@ -1,8 +1,10 @@
 /* spf.c: `behalf spf check|lint|explain`. */
 #include "commands.h"
 #include "spf_flatten.h"
+#include "spf_report.h"
 #include "spf_tree.h"
 #include "tool_verdicts.h"
+#include <stdlib.h>
 
 static const char help[] =
     "usage: behalf spf check [--ip ADDRESS] [--helo NAME] [--mail-from ADDRESS] [OPTIONS]\n"
@@ -118,14 +120,39 @@ static int finish_explain(struct bh_cli *cli, struct bh_spf_tree *tree, json_t *
     return BH_EXIT_OK;
 }
 
-static int finish_lint(struct bh_cli *cli, struct bh_spf_tree *tree, bh_str domain, bh_str record, bool strict)
+enum { MAX_VOIDS = 2 };
+
+/* The tree with what each branch costs, the problems, and the record as it should be. */
+static int finish_lint(struct bh_cli *cli, struct bh_spf_tree *tree, bh_str domain, bh_str record, json_t *node,
+                       bool strict)
 {
+    char *corrected;
+    json_t *extra;
+    int status;
+
+    tree->lookups = bh_spf_report(tree, node);
     if (tree->lookups > MAX_LOOKUPS)
         bh_tool_lint_add(tree->lint, BH_LINT_ERROR, record,
-                         "%u lookups with all that is included, and more than %d are a permerror", tree->lookups,
-                         MAX_LOOKUPS);
-    return bh_tool_lint_print(cli, tree->lint, domain, record, json_pack("{s:i}", "lookups", (int)tree->lookups),
-                              strict);
+                         "%u lookups with all that is included, and more than %d are a permerror; `behalf spf flatten` "
+                         "makes one of them",
+                         tree->lookups, MAX_LOOKUPS);
+    if (tree->voids > MAX_VOIDS)
+        bh_tool_lint_add(tree->lint, BH_LINT_ERROR, record, "%u void look-ups, and more than %d are a permerror",
+                         tree->voids, MAX_VOIDS);
+    corrected = bh_spf_corrected(node);
+    extra = json_pack("{s:i, s:i, s:i, s:O, s:s?}", "lookups", (int)tree->lookups, "voids", (int)tree->voids, "length",
+                      (int)record.n, "tree", node, "corrected", corrected);
+    if (!cli->json) {
+        bh_spf_tree_print(node, 0);
+        (void)printf("look-ups: %u of %d; void: %u of %d; %zu bytes\n", tree->lookups, MAX_LOOKUPS, tree->voids,
+                     MAX_VOIDS, record.n);
+    }
+    status = bh_tool_lint_print(cli, tree->lint, domain, record, extra, strict);
+    if (!cli->json && corrected && !bh_str_eq(bh_str_c(corrected), record))
+        (void)printf("corrected, ready to paste:\n  %s\n", corrected);
+    free(corrected);
+    json_decref(node);
+    return status;
 }
 
 static int examine(struct bh_cli *cli, const struct check_options *options, bh_str domain, struct bh_spf_tree *tree,
@@ -149,8 +176,7 @@ static int examine(struct bh_cli *cli, const struct check_options *options, bh_s
     node = bh_spf_tree_json(tree, domain, record, 0);
     if (explain)
         return finish_explain(cli, tree, node);
-    json_decref(node);
-    return finish_lint(cli, tree, domain, record, options->tool.strict);
+    return finish_lint(cli, tree, domain, record, node, options->tool.strict);
 }
 
 static bh_str without_dot(bh_str domain)

@@ -55,6 +55,51 @@ bool bh_spf_tree_fetch(struct bh_spf_tree *tree, bh_str domain, bh_str *ret_reco
     return fetch.found == 1;
 }
 
+struct finding {
+    bool done;
+    enum bh_dns_status status;
+};
+
+static void on_any(void *ctx, const struct bh_dns_answer *answer)
+{
+    struct finding *finding = ctx;
+
+    finding->done = true;
+    finding->status = answer->status;
+}
+
+static bool is_void(struct bh_spf_tree *tree, bh_str name, uint16_t type)
+{
+    struct bh_resolver *resolver = bh_tool_resolver(tree->tool);
+    struct finding finding = {.status = BH_DNS_TEMPFAIL};
+    struct bh_dns_query *query = NULL;
+
+    if (!resolver || tree->fetched++ >= MAX_FETCHED)
+        return false;
+    if (!resolver->ops->lookup(resolver, name, type, on_any, &finding, &query) &&
+        !bh_tool_wait(tree->tool, &finding.done))
+        resolver->ops->cancel(resolver, query);
+    return finding.status == BH_DNS_NODATA || finding.status == BH_DNS_NXDOMAIN;
+}
+
+/* Terms that lead to addresses by DNS: do they? */
+static void look_for_voids(struct bh_spf_tree *tree, const struct bh_spf_term *term, bh_str domain, json_t *json)
+{
+    bh_str target = term->target.p ? term->target : domain;
+    bool empty = false;
+
+    if (!tree->tool || term->macros || !target.n)
+        return;
+    if (term->kind == BH_SPF_A)
+        empty = is_void(tree, target, BH_DNS_A) && is_void(tree, target, BH_DNS_AAAA);
+    else if (term->kind == BH_SPF_MX)
+        empty = is_void(tree, target, BH_DNS_MX);
+    if (!empty)
+        return;
+    tree->voids++;
+    (void)json_object_set_new(json, "void", json_true());
+}
+
 /* ---- words ---- */
 
 static const char *result_words(char qualifier)
@@ -142,6 +187,7 @@ static json_t *term_json(struct bh_spf_tree *tree, const struct bh_spf_term *ter
     bh_buf_free(&words);
     if (bh_spf_kind_looks_up(term->kind))
         (void)json_object_set_new(json, "lookup", json_integer(++tree->lookups));
+    look_for_voids(tree, term, domain, json);
     follow(tree, term, depth, json);
     return json;
 }
@@ -196,8 +242,12 @@ void bh_spf_tree_print(const json_t *node, unsigned depth)
         const json_t *lookup = json_object_get(term, "lookup");
 
         (void)printf("%*s%s  (%s", indent + 2, "", member(term, "term"), member(term, "words"));
-        if (lookup)
+        if (json_object_get(term, "lookups"))
+            (void)printf("; look-ups: %d", (int)json_integer_value(json_object_get(term, "lookups")));
+        else if (lookup)
             (void)printf("; lookup %d", (int)json_integer_value(lookup));
+        if (json_object_get(term, "drop"))
+            (void)printf("; %s", member(term, "drop"));
         (void)printf(")%s%s\n", *member(term, "note") ? " " : "", member(term, "note"));
         if (json_object_get(term, "record"))
             bh_spf_tree_print(json_object_get(term, "record"), depth + 2);

@@ -13,6 +13,7 @@ struct bh_spf_tree {
     struct bh_tool_lint *lint; /* what is wrong with records on the way */
     unsigned lookups;          /* lookup terms of all records together (RFC 7208 4.6.4) */
     unsigned fetched;
+    unsigned voids; /* look-ups of a, mx, exists, include without an answer */
 };
 
 /* The SPF record of `domain`; false when it has not exactly one: the linter was told. */

@@ -59,6 +59,13 @@ def flatten(path, domain):
     return json.loads(run.stdout)
 
 
+def lint(path, domain):
+    run = subprocess.run([BEHALF, "spf", "lint", domain, "--json", "--dns", path], capture_output=True, text=True, timeout=60)
+    if run.returncode:
+        raise RuntimeError(run.stderr)
+    return json.loads(run.stdout)
+
+
 def networks_of(zone, text):
     return [ipaddress.ip_network(n, strict=False)
             for n in re.findall(r"(?i)ip[46]:([0-9a-f:./]+)", text)
@@ -125,6 +132,14 @@ def compare(spf, rng, tally, folder, case, zone, answer):
         judged = [theirs(spf, zone, domain, ip, True), theirs(spf, after, domain, ip, False), ours_before[0], ours_after[0]]
         tally.results[judged[0]] = tally.results.get(judged[0], 0) + 1
         tally.expect(len(set(judged)) == 1, "%s (%s) from %s: %r; it became %s" % (domain, record, ip, judged, answer["owner_record"]))
+    corrected = lint(os.path.join(folder, "all.zone"), domain)["corrected"]
+    if "+all" not in record and re.search(r"(?i)[-~?]all|redirect=", record):  # else the correction is meant to change it
+        other = dict(zone)
+        other[domain] = [r for r in zone[domain] if not str(r[1]).lower().startswith("v=spf1")] + [("TXT", corrected)]
+        with open(paths[1], "w", encoding="ascii") as file:
+            file.write(zone_text(other))
+        for ip, was, now in zip(ips, before, judge_by_libbehalf(paths[1], ["10000 10000 %s %s\n" % (domain, ip) for ip in ips])):
+            tally.expect(was[0] == now[0], "%s (%s) from %s: %s, corrected (%s) %s" % (domain, record, ip, was[0], corrected, now[0]))
     most = max(int(b[1]) for b in behind)
     tally.saved.append((answer["lookups_before"], most))
     tally.expect(most <= answer["lookups_after"] <= LIMIT, "%s: %d lookups, %d said" % (domain, most, answer["lookups_after"]))
