@@ -40,6 +40,7 @@ static const struct bh_query due = {
     "SELECT i.change, d.customer FROM planned_change_item i JOIN planned_change p ON p.id = i.change"
     " JOIN domain d ON d.id = i.domain WHERE i.remind_at <= $1 AND i.acted_at = 0 AND p.state = 0"
     " AND d.deleted_at IS NULL ORDER BY i.remind_at LIMIT 1"};
+static const struct bh_query open_count = {"SELECT count(*) FROM planned_change WHERE state = 0 AND kind = $1"};
 static const struct bh_query remind_all = {
     "UPDATE planned_change_item SET remind_at = $2 WHERE change = $1 AND acted_at = 0"};
 static const struct bh_query check_soon = {"UPDATE domain SET check_at = $2 WHERE id = $1 AND check_at > $2"};
@@ -201,6 +202,11 @@ bh_err bh_change_due(struct bh_store *store, bh_time_ms now, int64_t *ret_change
 bh_err bh_change_remind_all(struct bh_store *store, int64_t change, bh_time_ms now)
 {
     return bh_store_change(store, &remind_all, BH_WITH(BH_INT(change), BH_INT(now)), false);
+}
+
+bh_err bh_change_open_count(struct bh_store *store, enum bh_change_kind kind, int64_t *ret_count)
+{
+    return bh_store_number(store, &open_count, BH_WITH(BH_INT(kind)), ret_count);
 }
 
 bh_err bh_change_check_soon(struct bh_store *store, int64_t domain, bh_time_ms at)

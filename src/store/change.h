@@ -54,6 +54,8 @@ BH_MUST bh_err bh_change_items(struct bh_store *store, int64_t change, bh_change
 BH_MUST bh_err bh_change_items_of(struct bh_store *store, int64_t domain, bh_change_each *each, void *ctx);
 /* An open change and a customer with items to speak of at `now`; BH_E_NOT_FOUND. */
 BH_MUST bh_err bh_change_due(struct bh_store *store, bh_time_ms now, int64_t *ret_change, int64_t *ret_customer);
+/* Open ones of a kind. */
+BH_MUST bh_err bh_change_open_count(struct bh_store *store, enum bh_change_kind kind, int64_t *ret_count);
 /* All that have not acted are to be spoken of at `now`. */
 BH_MUST bh_err bh_change_remind_all(struct bh_store *store, int64_t change, bh_time_ms now);
 /* The domain is to be checked at `at`, or before. */

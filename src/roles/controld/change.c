@@ -32,6 +32,13 @@ static bh_err insert_items(struct bh_controld *core, const struct bh_change_plan
     return err;
 }
 
+static void tell(struct bh_controld *core, enum bh_event_kind type, int64_t customer, int64_t domain, int64_t change,
+                 bh_str what)
+{
+    bh_controld_event(core, type, customer, domain,
+                      json_pack("{s:I, s:s%}", "change", (json_int_t)change, "what", what.p, what.n));
+}
+
 static void moved(struct bh_controld *core)
 {
     core->changes_moved = true;
@@ -57,6 +64,7 @@ bh_err bh_change_create(struct bh_controld *core, const struct bh_change_plan *p
     if (err)
         return err;
     core->out->log(core->out_ctx, BH_LOG_INFO, "planned change", plan->title);
+    tell(core, BH_EVENT_CHANGE_CREATED, 0, 0, *ret_id, plan->title);
     moved(core);
     return BH_OK;
 }
@@ -88,6 +96,7 @@ static bh_err finish(struct bh_controld *core, struct bh_arena *arena, int64_t i
         core->out->log(core->out_ctx, BH_LOG_INFO,
                        state == BH_CHANGE_FORCED ? "planned change forced" : "planned change: all have acted",
                        change.title);
+        tell(core, state == BH_CHANGE_FORCED ? BH_EVENT_CHANGE_FORCED : BH_EVENT_CHANGE_DONE, 0, 0, id, change.title);
         bh_controld_changed(core);
     }
     return err;
@@ -251,6 +260,8 @@ static bh_err note_told(struct telling *telling)
     for (size_t i = 0; !err && i < telling->count; i++) {
         struct bh_change_item *item = &telling->rows[i].item;
 
+        tell(telling->core, item->told_at ? BH_EVENT_CHANGE_REMINDED : BH_EVENT_CHANGE_CREATED, telling->customer,
+             item->domain, telling->change.id, telling->rows[i].domain);
         if (!item->told_at)
             item->told_at = now;
         item->remind_at = now + bh_change_remind_in(item->reminders++);
@@ -362,8 +373,10 @@ bh_err bh_change_watch_look(struct bh_controld *core, struct bh_arena *arena, st
         if (!found || !include.p || !bh_change_look(arena, &row->item, include, found, bh_controld_now(core)))
             continue;
         err = bh_change_item_update(core->store, row->change, &row->item);
-        if (!acted_at && row->item.acted_at)
+        if (!acted_at && row->item.acted_at) {
             core->out->log(core->out_ctx, BH_LOG_INFO, "planned change: the new record is there", row->domain);
+            tell(core, BH_EVENT_CHANGE_ACTED, row->customer_id, row->item.domain, row->change, row->domain);
+        }
         moved(core);
     }
     return err;

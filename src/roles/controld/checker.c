@@ -503,8 +503,8 @@ static bh_err new_check(struct bh_controld *core, int64_t domain, struct check *
         err = bh_change_watch_load(core, check->arena, domain, &check->watch);
     if (!err) {
         check->platform = core->platform;
-        err = bh_egress_relied(core, check->arena, &check->view.domain, &check->platform.egress,
-                               &check->platform.egress_count);
+        err = bh_egress_relied(core, check->arena, &check->view.domain, check->view.domain.can_send,
+                               &check->platform.egress, &check->platform.egress_count);
     }
     if (err) {
         bh_arena_free(check->arena);

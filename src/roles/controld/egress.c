@@ -335,7 +335,7 @@ static size_t choose(const struct bh_egress *egress, int64_t pool, enum bh_egres
 }
 
 bh_err bh_egress_relied(struct bh_controld *core, struct bh_arena *arena, const struct bh_domain *domain,
-                        const bh_str **ret_addresses, size_t *ret_count)
+                        bool with_stopping, const bh_str **ret_addresses, size_t *ret_count)
 {
     struct bh_egress *egress = core->egress;
     struct bh_egress_address **chosen = bh_arena_array(arena, egress->address_count + 1, sizeof(*chosen));
@@ -349,8 +349,8 @@ bh_err bh_egress_relied(struct bh_controld *core, struct bh_arena *arena, const 
     if (err)
         return err;
     count = choose(egress, pools.current, BH_EGRESS_USABLE, NULL, chosen);
-    if (!count)
-        count = choose(egress, pools.current, BH_EGRESS_STOPPING, NULL, chosen);
+    if (!count || with_stopping)
+        count += choose(egress, pools.current, BH_EGRESS_STOPPING, NULL, chosen + count);
     for (size_t i = 0; i < count; i++)
         list[i] = chosen[i]->address;
     *ret_addresses = list;
@@ -539,10 +539,20 @@ static struct bh_egress_facts facts_of(const struct bh_controld *core)
         .now = bh_controld_now(core), .ttl_ms = (int64_t)core->platform.ttl_s * 1000, .keep_ms = core->egress_keep_ms};
 }
 
-/* A stopping address stays while its pool has users and no usable one. */
-static bool is_needed(const struct bh_controld *core, const struct bh_egress_address *address)
+/* True while owners of SPF records are asked to add an address: those that they list stay. */
+static bool is_waited_for(struct bh_controld *core)
 {
-    return address->state == BH_EGRESS_STOPPING && !bh_egress_has_state(core, address->pool, BH_EGRESS_USABLE);
+    int64_t open = 0;
+
+    return bh_change_open_count(core->store, BH_CHANGE_ADDRESS, &open) != BH_OK || open > 0;
+}
+
+/* A stopping address stays while its pool has users and no usable one, and while customers who list addresses in SPF
+ * records of their own are asked to add another. */
+static bool is_needed(struct bh_controld *core, const struct bh_egress_address *address)
+{
+    return address->state == BH_EGRESS_STOPPING &&
+           (!bh_egress_has_state(core, address->pool, BH_EGRESS_USABLE) || is_waited_for(core));
 }
 
 static void tell_state(struct bh_controld *core, const struct bh_egress_address *a)

@@ -59,10 +59,10 @@ void bh_spf_cover(struct bh_controld *core, struct bh_arena *arena, bh_str domai
  * that is in use, a planned change asks for it. */
 BH_MUST bh_err bh_spf_covered(struct bh_controld *core, struct bh_arena *arena, const struct bh_domain *domain,
                               bh_str record, bh_str passes, bool is_relied_on);
-/* The addresses that the mail of a domain leaves from: those of its pool that are usable, else those that are stopping;
- * in the arena. */
+/* The addresses that the mail of a domain leaves from: those of its pool that are usable, else those that are stopping,
+ * or both (an owner who has not listed a usable one goes on with what he lists); in the arena. */
 BH_MUST bh_err bh_egress_relied(struct bh_controld *core, struct bh_arena *arena, const struct bh_domain *domain,
-                                const bh_str **ret_addresses, size_t *ret_count);
+                                bool with_stopping, const bh_str **ret_addresses, size_t *ret_count);
 
 /* egress_ptr.c */
 void bh_egress_ptr_run(struct bh_controld *core);

@@ -177,9 +177,12 @@ static void end_sending(struct sending *sending, uint64_t message)
     if (bh_notice_sent(core->store, sending->notice.id, bh_controld_now(core), message))
         core->out->log(core->out_ctx, BH_LOG_ERROR, "cannot store that a notice was sent",
                        bh_str_c(bh_store_error(core->store)));
-    else
-        core->out->log(core->out_ctx, message ? BH_LOG_INFO : BH_LOG_WARN,
-                       message ? "notice queued" : "notice to nobody: no contact is set", sending->notice.subject);
+    else if (message)
+        bh_controld_event(core, BH_EVENT_NOTICE_SENT, sending->notice.customer_id, 0,
+                          json_pack("{s:s%, s:s%}", "kind", sending->notice.kind.p, sending->notice.kind.n, "subject",
+                                    sending->notice.subject.p, sending->notice.subject.n));
+    core->out->log(core->out_ctx, message ? BH_LOG_INFO : BH_LOG_WARN,
+                   message ? "notice queued" : "notice to nobody: no contact is set", sending->notice.subject);
 }
 
 static void on_submitted(void *ctx, bh_err err, const struct bh_msg_submit_reply *reply)

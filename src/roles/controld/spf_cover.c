@@ -177,16 +177,39 @@ static bh_err plan_change(struct bh_controld *core, struct bh_arena *arena, cons
     return err == BH_E_EXISTS ? BH_OK : err;
 }
 
+/* An owner who was asked has edited the record; for the old one's TTL some receivers judge by that (invariant 3). */
+static bool is_still_cached(struct bh_controld *core, struct bh_arena *arena, const struct bh_domain *domain)
+{
+    bh_str ref = bh_arena_printf(arena, "egress %.*s", BH_FMT(domain->name));
+
+    return ref.p && !bh_change_ready_for(core, BH_CHANGE_ADDRESS, ref, domain->id);
+}
+
+static void put_common(struct bh_buf *out, bh_str a, bh_str b)
+{
+    while (a.n) {
+        bh_str word = bh_str_cut(a, ' ', &a);
+
+        if (word.n && has_word(b, word))
+            bh_buf_printf(out, "%s%.*s", out->n ? " " : "", BH_FMT(word));
+    }
+}
+
 bh_err bh_spf_covered(struct bh_controld *core, struct bh_arena *arena, const struct bh_domain *domain, bh_str record,
                       bh_str passes, bool is_relied_on)
 {
-    struct bh_buf terms = bh_buf_make(8192), missing = bh_buf_make(8192);
+    struct bh_buf terms = bh_buf_make(8192), known = bh_buf_make(65536), missing = bh_buf_make(8192);
     const bh_str *addresses;
     size_t count;
     bh_str before = {"", 0};
     bool was_known = bh_domain_spf_get(core->store, arena, domain->id, &before) == BH_OK;
-    bh_err err = bh_egress_relied(core, arena, domain, &addresses, &count);
+    bh_err err = bh_egress_relied(core, arena, domain, false, &addresses, &count);
 
+    if (!err && was_known && is_still_cached(core, arena, domain)) {
+        put_common(&known, before, passes);
+        passes = bh_arena_dup(arena, bh_buf_view(&known));
+        err = passes.p ? bh_buf_err(&known) : BH_E_NOMEM;
+    }
     if (!err)
         err = bh_domain_spf_set(core->store, domain->id, passes, bh_controld_now(core));
     for (size_t i = 0; !err && i < count; i++) {
@@ -199,6 +222,7 @@ bh_err bh_spf_covered(struct bh_controld *core, struct bh_arena *arena, const st
         err = plan_change(core, arena, domain, record, bh_buf_view(&terms), bh_buf_view(&missing));
     bh_buf_free(&terms);
     bh_buf_free(&missing);
+    bh_buf_free(&known);
     if (!err && (!was_known || !bh_str_eq(before, passes)))
         bh_controld_changed(core);
     return err;

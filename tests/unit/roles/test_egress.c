@@ -104,6 +104,7 @@ static bh_err ask_dns(void *ctx, const struct bh_msg_dns_ask *ask, bh_dns_asked 
         bh_rec_dns_server_view_put(
             &views, &(struct bh_rec_dns_server_view){.server = i ? BH_STR("ns2 192.0.2.54") : BH_STR("ns1 192.0.2.53"),
                                                      .status = found ? BH_DNS_FOUND : BH_DNS_NXDOMAIN,
+                                                     .ttl_s = 300,
                                                      .rdatas = bh_buf_view(&rdatas)});
         bh_buf_free(&rdatas);
     }
@@ -455,6 +456,183 @@ static void test_a_customer_moves_to_another_pool(void **state)
 }
 
 /* What the configuration says is followed, after a restart as well. */
+/* ---- a planned change ---- */
+
+#define OLD "203.0.113.1"
+#define NEW "203.0.113.2"
+
+static void publish_txt(struct world *w, const char *apex, const char *label, const char *text)
+{
+    struct bh_zone zone = bh_zone_make(w->arena, bh_arena_printf(w->arena, "%s.%s", label, apex));
+
+    if (!*label)
+        zone.apex = bh_str_c(apex);
+    bh_zone_add_txt(&zone, zone.apex, 300, bh_str_c(text));
+    assert_ok(bh_zone_err(&zone));
+    take_zone(w, &zone);
+}
+
+/* A domain whose owner's SPF record decides, as a check has left it. */
+static int64_t add_pasting(struct world *w, const char *name, const char *spf)
+{
+    struct bh_domain_outcome outcome = {.state = BH_DOMAIN_VERIFIED,
+                                        .aligned = BH_MECH_BOTH,
+                                        .zone_apex = bh_str_c(name),
+                                        .state_at = w->now,
+                                        .checked_at = w->now,
+                                        .check_at = INT64_MAX / 2};
+    char command[300];
+    struct bh_domain domain;
+    bh_str target;
+
+    (void)snprintf(command, sizeof(command),
+                   "{\"noun\":\"domain\",\"verb\":\"add\",\"args\":{\"name\":\"%s\",\"customer\":\"beta\","
+                   "\"approach\":\"manual\",\"bounces\":\"customer\"}}",
+                   name);
+    assert_true(run(w, command));
+    assert_ok(bh_domain_by_name(w->core.store, w->arena, bh_str_c(name), 0, &domain));
+    target = bh_platform_target(w->arena, &w->core.platform, &domain.token, BH_STR("spf"));
+    if (!spf)
+        spf = bh_arena_printf(w->arena, "v=spf1 include:%.*s -all", BH_FMT(target)).p;
+    outcome.report = bh_arena_printf(
+        w->arena, "{\"records\":[{\"purpose\":\"spf\",\"name\":\"%s\",\"found\":\"x=1, %s\"}]}", name, spf);
+    assert_ok(bh_domain_update_outcome(w->core.store, domain.id, &outcome));
+    publish_txt(w, name, "", spf);
+    publish_txt(w, name, "bh1._domainkey", "v=DKIM1; k=rsa; p=MIIBkey");
+    bh_publish_domain(&w->core, &domain);
+    bh_controld_settle(&w->core);
+    return domain.id;
+}
+
+/* What a server says about SPF at `name`. */
+static bh_str spf_at(struct world *w, struct bh_arena *arena, int server, bh_str name)
+{
+    const struct served *served = &w->served[server];
+
+    for (size_t i = 0; i < served->count; i++)
+        if (served->records[i].type == BH_DNS_TXT && bh_str_eq(served->records[i].owner, name))
+            return bh_txt_joined(arena, served->records[i].rdata);
+    return BH_STR("");
+}
+
+static bool lists(bh_str spf, bh_str address)
+{
+    return bh_str_search(spf, address) < spf.n;
+}
+
+/* True when mail of the domain from `address` passes SPF for whoever asks this server. */
+static bool passes(struct world *w, struct bh_arena *arena, int server, const struct bh_domain *domain, bh_str address)
+{
+    bh_str include = bh_platform_target(arena, &w->core.platform, &domain->token, BH_STR("spf"));
+    bh_str bounce = bh_platform_target(arena, &w->core.platform, &domain->token, BH_STR("bounce"));
+    bh_str own;
+
+    if (domain->bounces == BH_BOUNCES_CUSTOMER) {
+        own = spf_at(w, arena, server, domain->name);
+        return lists(own, include) ? lists(spf_at(w, arena, server, include), address) : lists(own, address);
+    }
+    if (bh_domain_has_zone(domain))
+        bounce = bh_arena_printf(arena, "bounce.%.*s", BH_FMT(domain->name));
+    return lists(spf_at(w, arena, server, bounce), address);
+}
+
+/* Every address that the domain may use now passes at both servers; one of them at least. Adds them to `used`. */
+static void nothing_fails(struct world *w, int64_t id, unsigned *old_used, unsigned *new_used)
+{
+    struct bh_arena *arena = bh_arena_new(1 << 20);
+    struct bh_domain domain;
+    struct bh_rec_source source;
+    bh_str list;
+    struct bh_cur cur;
+    size_t count = 0;
+
+    assert_ok(bh_domain_by_id(w->core.store, arena, id, &domain));
+    assert_ok(bh_egress_sources(&w->core, arena, &domain, domain.bounces == BH_BOUNCES_CUSTOMER, &list));
+    cur = bh_cur_make(list);
+    for (; bh_rec_source_next(&cur, &source) == BH_MORE; count++) {
+        for (int server = 0; server < 2; server++)
+            if (!passes(w, arena, server, &domain, source.address4))
+                fail_msg("%.*s from %.*s fails at server %d", BH_FMT(domain.name), BH_FMT(source.address4), server);
+        *(bh_str_eq(source.address4, BH_STR(NEW)) ? new_used : old_used) += 1;
+    }
+    assert_true(count > 0);
+    bh_arena_free(arena);
+}
+
+static void count_change(void *ctx, const struct bh_change_row *row)
+{
+    assert_string_equal(row->domain.p, "ip.example");
+    assert_str(row->item.new_value, "v=spf1 mx ip4:" OLD " ip4:" NEW " -all");
+    (*(unsigned *)ctx)++;
+}
+
+static void count_notice(void *ctx, const struct bh_notice_row *notice)
+{
+    if (!bh_str_starts(notice->kind, BH_STR("change")))
+        return;
+    assert_true(lists(notice->body, BH_STR("ip.example")) && !lists(notice->body, BH_STR("inc.example")));
+    (*(unsigned *)ctx)++;
+}
+
+/* One egress address of a pool is replaced, with every kind of customer: nobody's mail fails SPF at any moment, and
+ * exactly who lists addresses is asked to act. */
+static void test_the_planned_change_of_an_address(void **state)
+{
+    static const char *const kinds[] = {"delegated", "cname", "include:", "ip4:"};
+    struct world *w = *state;
+    unsigned old_used[4] = {0}, new_used[4] = {0}, asked = 0, told = 0;
+    bh_time_ms acted_at = 0, gone_at = 0, begun_at;
+    int64_t ids[4], change = 0;
+    struct bh_change seen;
+
+    (void)run(w, "{\"noun\":\"customer\",\"verb\":\"add\",\"args\":{\"name\":\"beta\"}}");
+    assert_true(run(w, "{\"noun\":\"pool\",\"verb\":\"add\",\"args\":{\"name\":\"fast\"}}"));
+    assert_true(run(w, ADDRESS("add", "fast", OLD)));
+    pass(w, 20 * 60000);
+    assert_true(run(w, "{\"noun\":\"pool\",\"verb\":\"assign\",\"args\":{\"pool\":\"fast\",\"customer\":\"beta\"}}"));
+    ids[0] = add_domain(w, "email.customer.example", "beta", "delegation");
+    ids[1] = add_domain(w, "other.example", "beta", "cname");
+    ids[2] = add_pasting(w, "inc.example", NULL);
+    ids[3] = add_pasting(w, "ip.example", "v=spf1 mx ip4:" OLD " -all");
+    w->core.egress_keep_ms = 2 * (int64_t)DAY_MS;
+    assert_true(run(w, "{\"noun\":\"domain\",\"verb\":\"check\",\"args\":{\"domain\":\"inc.example\"}}"));
+    assert_true(run(w, "{\"noun\":\"domain\",\"verb\":\"check\",\"args\":{\"domain\":\"ip.example\"}}"));
+    pass(w, 4 * (int64_t)DAY_MS);
+    w->second_lags = true;
+    begun_at = w->now;
+    assert_true(run(w, ADDRESS("add", "fast", NEW)));
+    for (int step = 0; step < 12 * 144; step++) { /* twelve days, looked at every ten minutes */
+        pass(w, 10 * 60000);
+        for (int i = 0; i < 4; i++)
+            nothing_fails(w, ids[i], &old_used[i], &new_used[i]);
+        if (step == 3)
+            catch_up(w);
+        if (step == 12)
+            assert_true(run(w, ADDRESS("remove", "fast", OLD)));
+        if (step == 6 * 144) { /* on the sixth day the customer acts; a check sees it */
+            publish_txt(w, "ip.example", "", "v=spf1 mx ip4:" OLD " ip4:" NEW " -all");
+            assert_true(run(w, "{\"noun\":\"domain\",\"verb\":\"check\",\"args\":{\"domain\":\"ip.example\"}}"));
+            acted_at = w->now;
+        }
+        if (!change)
+            (void)!bh_change_by_ref(w->core.store, BH_CHANGE_ADDRESS, BH_STR("egress ip.example"), &change);
+        if (!gone_at && strcmp(state_of(w, OLD), "gone") == 0)
+            gone_at = w->now;
+    }
+    assert_ok(bh_change_by_id(w->core.store, w->arena, change, w->now, &seen));
+    assert_int_equal(seen.state, BH_CHANGE_ACTED);
+    assert_ok(bh_change_items(w->core.store, change, count_change, &asked));
+    assert_ok(bh_notice_list(w->core.store, -1, 100, count_notice, &told));
+    assert_int_equal(asked, 1);
+    assert_true(told >= 1);
+    assert_true(acted_at && gone_at > acted_at);
+    for (int i = 0; i < 4; i++)
+        print_message("%-10s asked: %s; old address in %u looks, new one in %u; none failed\n", kinds[i],
+                      i == 3 ? "yes" : "no ", old_used[i], new_used[i]);
+    print_message("%u mails to the one customer who had to act; he did on day %d, the old address left SPF on day %d\n",
+                  told, (int)((acted_at - begun_at) / DAY_MS), (int)((gone_at - begun_at) / DAY_MS));
+}
+
 static void test_the_configured_addresses(void **state)
 {
     struct world *w = *state;
@@ -566,6 +744,10 @@ static void test_an_owner_of_addresses_is_asked(void **state)
     publish_owner(w, "v=spf1 ip4:192.0.2.25 ip4:198.51.100.7 -all", "x");
     state_word = check_owner(w);
     assert_string_equal(state_word, "verified");
+    assert_string_equal(sources_by_owner(w, id), " 192.0.2.25"); /* some receivers have the old record for its TTL */
+    pass(w, 4 * 60000);
+    assert_string_equal(sources_by_owner(w, id), " 192.0.2.25");
+    pass(w, 2 * 60000);
     assert_string_equal(sources_by_owner(w, id), " 192.0.2.25 198.51.100.7");
 }
 
@@ -620,6 +802,7 @@ int main(void)
         TEST(test_an_address_is_withdrawn_when_its_mail_is_old),
         TEST(test_the_only_address_of_a_pool_is_replaced),
         TEST(test_a_customer_moves_to_another_pool),
+        TEST(test_the_planned_change_of_an_address),
         TEST(test_the_configured_addresses),
         TEST(test_many_addresses),
         TEST(test_a_nested_include_counts),
