@@ -112,16 +112,24 @@ void bh_credentials(struct bh_command *command)
 
 void bh_credential_revoked(struct bh_command *command)
 {
-    static const char *const known[] = {"username", NULL};
+    static const char *const known[] = {"username", "customer", NULL};
+    struct bh_customer customer = {.id = 0};
+    struct bh_credential credential;
     bh_str username;
     bh_err err;
 
     if (!bh_command_knows(command, known))
         return;
+    if (bh_command_str(command, "customer").p && !bh_command_customer(command, "customer", &customer))
+        return;
     username = bh_command_need(command, "username");
     if (!username.p)
         return;
-    err = bh_credential_revoke(command->core->store, username, bh_controld_now(command->core));
+    err = bh_credential_by_username(command->core->store, command->arena, username, &credential);
+    if (!err && customer.id && customer.id != credential.customer_id)
+        err = BH_E_NOT_FOUND;
+    if (!err)
+        err = bh_credential_revoke(command->core->store, username, bh_controld_now(command->core));
     if (err == BH_E_NOT_FOUND) {
         bh_command_fail(command, "not_found", "behalf credential list shows them", "no valid credential %.*s",
                         BH_FMT(username));

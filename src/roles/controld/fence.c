@@ -3,14 +3,16 @@
  * A command that is not in the table does not exist for a customer, so a new one is closed until somebody has thought
  * about it. One that is in the table gets the customer as an argument, whatever was asked for, and honours it:
  *
- *   NAME   args.customer (or args.name, for commands on the customer itself) is set to the token's customer
+ *   CUSTOMER  args.customer is set to the token's customer; NAME: args.name, for commands on the customer itself.
+ *             Where another was named, there is none
  *   ID     args.customer_id is, for commands that queued executes: it knows customers by number
+ *   OPEN   nothing of anybody's is read or changed
  *
  * bh_command_customer and bh_command_domain look at the token again, so a verb that forgets its argument still finds no
  * other customer's domain. An operator's token is fenced by its scopes alone. */
 #include "command.h"
 
-enum fence { BY_CUSTOMER, BY_NAME, BY_ID };
+enum fence { BY_CUSTOMER, BY_NAME, BY_ID, OPEN };
 
 static const struct {
     const char *noun;
@@ -27,7 +29,28 @@ static const struct {
     {"token", "list", BY_CUSTOMER, BH_API_ADMIN},
     {"token", "revoke", BY_CUSTOMER, BH_API_ADMIN},
     {"audit", "list", BY_CUSTOMER, BH_API_ADMIN},
+    {"customer", "set", BY_NAME, BH_API_ADMIN},
     {"domain", "add", BY_CUSTOMER, BH_API_ADMIN},
+    {"domain", "remove", BY_CUSTOMER, BH_API_ADMIN},
+    {"domain", "canary", BY_CUSTOMER, BH_API_ADMIN},
+    {"domain", "history", BY_CUSTOMER, BH_API_READ | BH_API_ADMIN},
+    {"domain", "dnssec", BY_CUSTOMER, BH_API_ADMIN},
+    {"domain", "preview", OPEN, BH_API_READ | BH_API_ADMIN},
+    {"domain", "zone-list", BY_CUSTOMER, BH_API_READ | BH_API_ADMIN},
+    {"domain", "zone-add", BY_CUSTOMER, BH_API_ADMIN},
+    {"domain", "zone-remove", BY_CUSTOMER, BH_API_ADMIN},
+    {"domain", "tls", BY_CUSTOMER, BH_API_ADMIN},
+    {"key", "list", BY_CUSTOMER, BH_API_READ | BH_API_ADMIN},
+    {"key", "show", BY_CUSTOMER, BH_API_READ | BH_API_ADMIN},
+    {"key", "history", BY_CUSTOMER, BH_API_READ | BH_API_ADMIN},
+    {"key", "rotate", BY_CUSTOMER, BH_API_ADMIN},
+    {"key", "revoke", BY_CUSTOMER, BH_API_ADMIN},
+    {"flatten", "list", BY_CUSTOMER, BH_API_READ | BH_API_ADMIN},
+    {"flatten", "show", BY_CUSTOMER, BH_API_READ | BH_API_ADMIN},
+    {"flatten", "start", BY_CUSTOMER, BH_API_ADMIN},
+    {"flatten", "stop", BY_CUSTOMER, BH_API_ADMIN},
+    {"queue", "list", BY_ID, BH_API_READ},
+    {"queue", "cancel", BY_ID, BH_API_SEND},
     {"domain", "list", BY_CUSTOMER, BH_API_READ | BH_API_ADMIN},
     {"domain", "show", BY_CUSTOMER, BH_API_READ | BH_API_ADMIN},
     {"domain", "zone", BY_CUSTOMER, BH_API_READ | BH_API_ADMIN},
@@ -39,22 +62,21 @@ static const struct {
 
 static const unsigned any_read = BH_API_READ | BH_API_ADMIN;
 
-static void set_customer(struct bh_command *command, enum fence fence)
+/* False: another customer was named, who does not exist for this token. */
+static bool set_customer(struct bh_command *command, enum fence fence)
 {
-    json_t *args = (json_t *)(uintptr_t)command->args;
+    static const char *const names[] = {"customer", "name", "customer_id"};
+    json_t *args = (json_t *)(uintptr_t)command->args, *value, *asked;
+    bool same;
 
-    switch (fence) {
-    case BY_CUSTOMER:
-        (void)json_object_set_new(args, "customer",
-                                  json_stringn(command->token->customer.p, command->token->customer.n));
-        break;
-    case BY_NAME:
-        (void)json_object_set_new(args, "name", json_stringn(command->token->customer.p, command->token->customer.n));
-        break;
-    case BY_ID:
-        (void)json_object_set_new(args, "customer_id", json_integer(command->token->customer_id));
-        break;
-    }
+    if (fence == OPEN)
+        return true;
+    asked = json_object_get(args, names[fence]);
+    value = fence == BY_ID ? json_integer(command->token->customer_id)
+                           : json_stringn(command->token->customer.p, command->token->customer.n);
+    same = !asked || json_equal(asked, value);
+    (void)json_object_set_new(args, names[fence], value);
+    return same;
 }
 
 static bool lacks_scope(struct bh_command *command)
@@ -84,8 +106,10 @@ bool bh_command_fence(struct bh_command *command, const char *noun, const char *
             continue;
         if (!(token->scopes & open_to_customers[i].scope))
             return lacks_scope(command);
-        set_customer(command, open_to_customers[i].fence);
-        return true;
+        if (set_customer(command, open_to_customers[i].fence))
+            return true;
+        bh_command_fail(command, "not_found", NULL, "there is no such customer");
+        return false;
     }
     bh_command_fail(command, "forbidden", "Use an operator's token", "a customer's token may not do this");
     return false;

@@ -465,12 +465,35 @@ static void take_target(void *ctx, const struct bh_row *row)
         c->targets[c->target_count++] = (struct target){r.message, r.idx};
 }
 
+/* A customer's command touches his messages only, also where he names one. False: none is left of what was named. */
+static bool own_targets(struct command *c)
+{
+    int64_t owner = command_arg_int(c, "customer_id", 0);
+    size_t kept = 0;
+
+    for (size_t i = 0; owner && i < c->target_count; i++) {
+        struct bh_queue *queue;
+        const struct bh_queue_item *item = find_item(c->q, c->targets[i].message, c->targets[i].idx, &queue);
+
+        if (item && bh_queue_customer(item) == owner)
+            c->targets[kept++] = c->targets[i];
+    }
+    if (!owner)
+        return true;
+    c->target_count = kept;
+    return kept || !command_arg(c, "id").p;
+}
+
 static void targets_read(void *ctx, const struct bh_result *result)
 {
     struct command *c = ctx;
 
     if (result->err) {
         command_fail_store(c);
+        return;
+    }
+    if (!own_targets(c)) {
+        command_fail(c, "not_found", "there is no such message in the queue", "It may have been finished meanwhile");
         return;
     }
     c->act(c);
@@ -559,10 +582,11 @@ static const struct {
 static bool knows_args(struct command *c, const char *known)
 {
     for (void *it = json_object_iter(c->args); it; it = json_object_iter_next(c->args, it)) {
-        bh_str all = bh_str_c(known), name = bh_str_c(json_object_iter_key(it));
-        size_t at = bh_str_search(all, name);
+        bh_str rest = bh_str_c(known), name = bh_str_c(json_object_iter_key(it)), word = BH_STR("");
 
-        if (!name.n || at == all.n || all.p[at - 1] != ' ' || all.p[at + name.n] != ' ')
+        while (rest.n && !(name.n && bh_str_eq(word, name)))
+            word = bh_str_cut(rest, ' ', &rest);
+        if (!name.n || !bh_str_eq(word, name))
             return false;
     }
     return true;

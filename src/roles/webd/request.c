@@ -61,7 +61,7 @@ static bool tagged(struct request *request, const char *text, size_t n, char tag
 
 void request_answer(struct request *request, unsigned status, json_t *body)
 {
-    char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
+    char *text = body ? json_dumps(body, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
     char tag[40] = "";
 
     if (body && !text) {
@@ -501,6 +501,8 @@ static void route(struct request *request)
         authenticate(request);
     else if (strcmp(handler, "openapi") == 0)
         answer_document(request);
+    else if (strcmp(handler, "docs") == 0)
+        request_answer_text(request, 200, "text/html; charset=utf-8", bh_str_of(bh_docs_html, bh_docs_html_n));
     else if (strcmp(handler, "metrics") == 0)
         metrics_answer(request);
     else if (strcmp(handler, "ready") == 0)

@@ -31,6 +31,9 @@ struct bh_spec;
 /* The document as text, NUL-terminated; static. */
 extern const char bh_openapi_json[];
 extern const size_t bh_openapi_json_n;
+/* The page at /docs, which shows the document. */
+extern const char bh_docs_html[];
+extern const size_t bh_docs_html_n;
 
 /* NULL: out of memory, or the document is wrong (a bug; *ret_why says where). */
 struct bh_spec *bh_spec_new(bh_str document, const char **ret_why);
