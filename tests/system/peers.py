@@ -138,8 +138,8 @@ class Bind:
 class Unbound:
     """The resolver of the whole world, from our own root; with a control socket, so that a test can empty its cache."""
 
-    def __init__(self, folder, address, root_address):
-        self.folder, self.address, self.root_address = pathlib.Path(folder), address, root_address
+    def __init__(self, folder, address, root_address, extra="cache-max-negative-ttl: 1"):
+        self.folder, self.address, self.root_address, self.extra = pathlib.Path(folder), address, root_address, extra
         self.folder.mkdir(parents=True)
         self.process = None
 
@@ -160,7 +160,7 @@ class Unbound:
   module-config: "iterator"
   do-not-query-localhost: no
   local-zone: "example." nodefault
-  cache-max-negative-ttl: 1
+  %(extra)s
   infra-host-ttl: 5
   qname-minimisation: yes
   num-threads: 1
@@ -168,7 +168,7 @@ remote-control:
   control-enable: yes
   control-interface: %(folder)s/control.sock
   control-use-cert: no
-""" % {"address": self.address, "folder": self.folder})
+""" % {"address": self.address, "folder": self.folder, "extra": self.extra})
         self.process = Process("unbound", ["unbound", "-d", "-c", self.folder / "unbound.conf"], self.folder / "unbound.log")
         self.process.wait_for(lambda: port_answers(self.address, 53))
 

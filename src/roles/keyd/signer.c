@@ -23,6 +23,7 @@ struct worker {
     struct bh_signer *signer;
     struct bh_map keys;
     struct bh_list by_use;
+    struct bh_signer_counts counts; /* of its own; told under the lock with what it gives back */
     bool started;
 };
 
@@ -34,6 +35,7 @@ struct bh_signer {
     size_t waiting_count;
     unsigned idle;
     struct bh_job *finished, **finished_end;
+    struct bh_signer_counts counts;
     bool ending;
     int wake_fd;
     size_t keys_per_thread;
@@ -140,8 +142,10 @@ static struct bh_dkim_key *key_of(struct worker *worker, const struct bh_job *jo
         cached = BH_CONTAINER_OF(node, struct cached_key, node);
         bh_list_remove(&cached->used);
         bh_list_push(&worker->by_use, &cached->used);
+        worker->counts.hits++;
         return cached->key;
     }
+    worker->counts.misses++;
     if (open_key(worker, job, &key) != BH_OK)
         return NULL;
     cached = add_key(worker, id, key);
@@ -299,8 +303,24 @@ static struct bh_job *take_share(struct bh_signer *signer)
     return first;
 }
 
-static void give_back(struct bh_signer *signer, struct bh_job *jobs)
+static void tell_counts(struct bh_signer *signer, struct worker *worker)
 {
+    signer->counts.hits += worker->counts.hits;
+    signer->counts.misses += worker->counts.misses;
+    signer->counts.opened += worker->keys.count - worker->counts.opened;
+    worker->counts = (struct bh_signer_counts){.opened = worker->keys.count};
+}
+
+void bh_signer_count(struct bh_signer *signer, struct bh_signer_counts *ret_counts)
+{
+    (void)pthread_mutex_lock(&signer->lock);
+    *ret_counts = signer->counts;
+    (void)pthread_mutex_unlock(&signer->lock);
+}
+
+static void give_back(struct worker *worker, struct bh_job *jobs)
+{
+    struct bh_signer *signer = worker->signer;
     struct bh_job **end = &jobs;
     bool wake;
     uint64_t one = 1;
@@ -311,6 +331,7 @@ static void give_back(struct bh_signer *signer, struct bh_job *jobs)
     wake = !signer->finished;
     *signer->finished_end = jobs;
     signer->finished_end = end;
+    tell_counts(signer, worker);
     (void)pthread_mutex_unlock(&signer->lock);
     if (wake)
         (void)!write(signer->wake_fd, &one, sizeof(one));
@@ -335,7 +356,7 @@ static void *work(void *arg)
             return NULL;
         for (struct bh_job *job = jobs; job; job = job->next)
             do_job(worker, job);
-        give_back(signer, jobs);
+        give_back(worker, jobs);
     }
 }
 

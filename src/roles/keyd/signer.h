@@ -35,6 +35,13 @@ struct bh_job {
 
 struct bh_signer;
 
+/* Of the caches of all workers: look-ups that found the key opened, and those that had to open it. */
+struct bh_signer_counts {
+    uint64_t hits, misses;
+    size_t opened; /* now */
+};
+void bh_signer_count(struct bh_signer *signer, struct bh_signer_counts *ret_counts);
+
 /* Starts `threads` workers, each with a cache of at most `keys_per_thread` opened keys. `wake_fd` is an eventfd that is
  * written to when finished jobs wait. NULL when threads cannot be made. */
 struct bh_signer *bh_signer_new(const struct bh_vault *vault, unsigned threads, size_t keys_per_thread, int wake_fd);
