@@ -171,6 +171,7 @@ int main(int argc, char **argv)
     b.signer = bh_signer_new(&b.vault, (unsigned)b.threads, b.cache, b.wake_fd);
     if (!b.signer)
         return 1;
+    (void)setvbuf(stdout, NULL, _IOLBF, 0);
     printf("%zu domains, %zu threads, cache of %zu keys each\n", b.domains, b.threads, b.cache);
     run(&b, table, "by Zipf's law, cold", false);
     run(&b, table, "by Zipf's law, warm", false);
