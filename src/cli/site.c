@@ -21,7 +21,7 @@ static const char schedule_help[] =
     "       behalf schedule unset [--customer-id N] [--class C]\n"
     "\n"
     "When a recipient is tried again: for a customer or for all, after replies of a class (greylisted,\n"
-    "mailbox-full …) or all. D is 90s, 15m, 12h, 5d. --expire counts for what is accepted from now on.\n";
+    "full …) or all. D is 90s, 15m, 12h, 5d. --expire counts for what is accepted from now on.\n";
 
 static const char warmup_help[] =
     "usage: behalf warmup list\n"

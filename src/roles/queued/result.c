@@ -84,12 +84,14 @@ static enum bh_event_kind kind_of(struct bh_queued *q, const struct bh_queue *qu
     uint8_t verdict = result->verdict;
     struct bh_reply_facts reply = reply_of(result);
     struct bh_retry_policy schedule;
+    bh_str class;
 
     if (verdict == BH_DELIVERED)
         return queue == q->queues[BH_TO_STEWARD] ? BH_EVENT_FINISHED : BH_EVENT_DELIVERED;
     if (verdict == BH_BOUNCED)
         return BH_EVENT_BOUNCED;
-    policy_schedule(q, bh_queue_customer(item), bh_shaping_class(q->policy.shaping, &reply), &schedule);
+    class = bh_shaping_class(q->policy.shaping, &reply);
+    policy_schedule(q, bh_queue_customer(item), class.n ? class : result->refusal_reason, &schedule);
     return bh_retry_next(&schedule, attempts, now_of(q), bh_queue_expires_at(item), q->options.random, ret_next_at)
                ? BH_EVENT_DEFERRED
                : BH_EVENT_EXPIRED;

@@ -91,7 +91,7 @@ static void test_advice(void **state)
 
 static void test_retry_classes(void **state)
 {
-    struct bh_shaping *s = rules("retry mailbox-full 2h 3h 100\n");
+    struct bh_shaping *s = rules("retry full 2h 3h 100\n");
     struct bh_reply_facts grey = {451, BH_STR("4.7.1"), BH_STR("Greylisted, please come back")};
     struct bh_reply_facts full = {452, BH_STR("4.2.2"), BH_STR("mailbox")};
     struct bh_retry_policy policy = bh_retry_default();
@@ -100,8 +100,8 @@ static void test_retry_classes(void **state)
     assert_str(bh_shaping_class(s, &grey), "greylisted");
     assert_true(bh_shaping_retry(s, BH_STR("greylisted"), &policy));
     assert_int_equal(policy.first_s, 300);
-    assert_str(bh_shaping_class(s, &full), "mailbox-full");
-    assert_true(bh_shaping_retry(s, BH_STR("mailbox-full"), &policy));
+    assert_str(bh_shaping_class(s, &full), "full");
+    assert_true(bh_shaping_retry(s, BH_STR("full"), &policy));
     assert_int_equal(policy.first_s, 7200);
     assert_int_equal(policy.expire_s, 5 * 86400);
     assert_false(bh_shaping_retry(s, BH_STR("other"), &policy));

@@ -197,7 +197,7 @@ static void test_schedules(void **state)
     (void)state;
     start(&w);
     run(&w, "{\"noun\":\"schedule\",\"verb\":\"set\",\"args\":{\"customer_id\":7,\"first_s\":10,\"max_s\":10}}");
-    run(&w, "{\"noun\":\"schedule\",\"verb\":\"set\",\"args\":{\"class\":\"mailbox-full\",\"first_s\":5000}}");
+    run(&w, "{\"noun\":\"schedule\",\"verb\":\"set\",\"args\":{\"class\":\"full\",\"first_s\":5000}}");
     restart(&w);
     submit(&w, 1, NULL, "a@d0.example");
     world_refuse(&w, &w.senders[0], 0, 451, "come back");
