@@ -27,6 +27,7 @@
     X("Mail", "warmup", bh_cli_warmup, "new source addresses, day by day")                                             \
     X("Mail", "message", bh_cli_message, "a message's life")                                                           \
     X("Mail", "event", bh_cli_event, "the event log")                                                                  \
+    X("Mail", "suppression", bh_cli_suppression, "addresses that get no mail: add, remove, import")                    \
     X("Checking", "dmarc", bh_cli_dmarc, "evaluate a message's identities, lint a record (RFC 9989)")                  \
     X("Checking", "spf", bh_cli_spf, "check a client, lint or explain a record (RFC 7208)")                             \
     X("Checking", "verify", bh_cli_verify, "judge a message as a receiver does")                                       \

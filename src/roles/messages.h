@@ -51,6 +51,7 @@ enum bh_delivery_verdict { BH_DELIVERED = 1, BH_DEFERRED = 2, BH_BOUNCED = 3 };
 /* ---- records: parts of lists ---- */
 #define BH_RECORDS(X)                                                                                                  \
     X(recipient)                                                                                                       \
+    X(suppression_question) X(suppression_hit)                                                                         \
     X(sealed_key) X(source) X(sign_item) X(signature) X(subkey) X(delivery_ref) X(told_event) X(read_recipient) X(read_text) X(zone_record) X(dns_rdata) X(dns_server_view) X(dns_zone_stats) X(key_ref) X(key_use) \
     X(tls_result) X(blob) X(message_ref)
 
@@ -112,6 +113,16 @@ enum bh_delivery_verdict { BH_DELIVERED = 1, BH_DEFERRED = 2, BH_BOUNCED = 3 };
     F(str, remote)
 
 #define BH_REC_read_text(F) F(str, text)
+
+#define BH_REC_suppression_question(F)                                                                                 \
+    F(u64, ref) /* the asker's, echoed */                                                                              \
+    F(u32, customer_id)                                                                                                \
+    F(str, stream)                                                                                                     \
+    F(str, address)
+
+#define BH_REC_suppression_hit(F)                                                                                      \
+    F(u64, ref)                                                                                                        \
+    F(str, reason) /* "bounce", "complaint", "unsubscribe", "manual" */
 
 /* An event that another role tells queued. Told again with the same key it counts once. */
 #define BH_REC_told_event(F)                                                                                           \
@@ -273,6 +284,9 @@ enum bh_delivery_verdict { BH_DELIVERED = 1, BH_DEFERRED = 2, BH_BOUNCED = 3 };
     X(API_COMMAND_REPLY, 201 | BH_REPLY, command)                                                                      \
     X(SUBMIT_BATCH, 202, submit_batch)                                                                                 \
     X(SUBMIT_BATCH_REPLY, 202 | BH_REPLY, submit_batch_reply)    \
+    /* queued asks controld before deliveries: which of these addresses are suppressed? */                             \
+    X(SUPPRESSED, 183, suppressed)                                                                                     \
+    X(SUPPRESSED_REPLY, 183 | BH_REPLY, suppressed_reply)                                                              \
     /* end */
 
 #define BH_FIELDS_hello(F)                                                                                             \
@@ -357,6 +371,7 @@ enum bh_delivery_verdict { BH_DELIVERED = 1, BH_DEFERRED = 2, BH_BOUNCED = 3 };
     F(u64, body_file)                                                                                                  \
     F(str, body_hash)   /* of the relaxed body (RFC 6376 3.4.4), 32 bytes, computed once; empty = not yet */           \
     F(u8, ret_full)     /* RFC 3461 RET=FULL */                                                                        \
+    F(str, stream)      /* the submitter's name for a kind of mail, Behalf-Stream; may be empty */                     \
     F(str, campaign)    /* the submitter's word for what it belongs to, at most 64 bytes, or empty */                  \
     F(i64, send_at)     /* not before, ms since 1970; 0 = now */
 #define BH_FIELDS_submit_reply(F)                                                                                      \
@@ -595,6 +610,8 @@ enum bh_delivery_verdict { BH_DELIVERED = 1, BH_DEFERRED = 2, BH_BOUNCED = 3 };
     F(str, reason)                                                                                                     \
     F(str, ids) /* list of message_ref, in the order of the request */
 
+#define BH_FIELDS_suppressed(F) F(str, questions) /* list of suppression_question */
+#define BH_FIELDS_suppressed_reply(F) F(str, hits) /* list of suppression_hit */
 #define BH_FIELDS_feedback_news(F) F(u64, seq) /* the newest */
 #define BH_FIELDS_read(F)                                                                                              \
     F(u64, size)                                                                                                       \
@@ -644,6 +661,7 @@ enum bh_message_type {
     X(result_ack) X(slots) X(in_flight) X(site) X(sign) X(signatures) X(grant_key) X(subkeys) X(key_generate)                  \
     X(key_reply) X(zone) X(zone_remove) X(zones_commit) X(zone_sign) X(zone_signatures) X(dns_ask) X(dns_ask_reply) X(command) X(dns_stats) X(dns_stats_reply) \
     X(event) X(event_reply) X(feedback_news) X(read) X(read_reply)                                                     \
+    X(suppressed) X(suppressed_reply)                                                                                  \
     X(sts) X(sts_reply) X(tls_results)                                                                                 \
     X(canary_verdict)                                                                                                  \
     X(key_use) X(key_use_reply) X(keys_revoked)                                                                        \

@@ -324,6 +324,19 @@ static const struct bh_schema_step steps[] = {
      " args TEXT NOT NULL,"
      " outcome TEXT NOT NULL) STRICT;"
      "CREATE INDEX audit_customer ON audit(customer, id);"},
+    {"suppressions", "CREATE TABLE suppression("
+                     " hash BLOB NOT NULL,"        /* SHA-256 of the address in lower case */
+                     " customer INTEGER NOT NULL," /* 0: all */
+                     " stream TEXT NOT NULL,"      /* '*': every one */
+                     " address TEXT NOT NULL,"     /* '': only the hash is known */
+                     " reason INTEGER NOT NULL,"   /* enum bh_suppression_reason */
+                     " source TEXT NOT NULL,"
+                     " detail TEXT NOT NULL,"
+                     " created_at INTEGER NOT NULL,"
+                     " expires_at INTEGER NOT NULL," /* 0: never */
+                     " PRIMARY KEY(hash, customer, stream)) STRICT, WITHOUT ROWID;"
+                     "CREATE INDEX suppression_customer ON suppression(customer, hash, stream);"
+                     "CREATE INDEX suppression_expiry ON suppression(expires_at) WHERE expires_at > 0;"},
 };
 
 const struct bh_schema bh_control_schema = {"control", 0x62684331, steps, sizeof(steps) / sizeof(steps[0])};

@@ -3,7 +3,7 @@
 
 #define COLUMNS                                                                                                        \
     "e.seq, e.at, e.kind, e.message, e.idx, e.customer, e.code, e.text, e.detail, r.address, "                         \
-    "CASE WHEN e.domain = 0 THEN coalesce(m.domain, 0) ELSE e.domain END, e.key"
+    "CASE WHEN e.domain = 0 THEN coalesce(m.domain, 0) ELSE e.domain END, e.key, m.stream"
 #define FROM                                                                                                           \
     " FROM event e LEFT JOIN message m ON m.id = e.message"                                                            \
     " LEFT JOIN recipient r ON r.message = e.message AND r.idx = e.idx"
@@ -21,6 +21,9 @@ static const struct bh_query select_of_message = {
     "SELECT " COLUMNS FROM
     " WHERE e.message = $1 AND e.seq > $2 AND ($3 = 0 OR e.customer = $3) AND ($4 = 0 OR e.kind = $4)"
     " ORDER BY e.seq LIMIT $5"};
+/* what suppression and health follow; the partial index has nothing else */
+static const struct bh_query select_feedback = {
+    "SELECT " COLUMNS FROM " WHERE e.seq > $1 AND e.kind IN (4, 11, 13, 21) ORDER BY e.seq LIMIT $2"};
 static const struct bh_query select_message = {"SELECT " COLUMNS FROM " WHERE e.message = $1 ORDER BY e.seq LIMIT $2"};
 static const struct bh_query purge = {
     "DELETE FROM event WHERE seq IN (SELECT e.seq FROM event e WHERE e.seq < $1 AND (e.message = 0 OR NOT EXISTS"
@@ -76,7 +79,13 @@ void bh_event_select(struct bh_store *store, const struct bh_event_filter *f,
                      void (*row)(void *ctx, const struct bh_row *row),
                      void (*done)(void *ctx, const struct bh_result *result), void *ctx)
 {
-    if (f->message)
+    if (f->feedback)
+        bh_store_submit(store, &(struct bh_request){.query = &select_feedback,
+                                                    BH_ARGS(BH_INT(f->after), BH_INT(f->limit)),
+                                                    .row = row,
+                                                    .done = done,
+                                                    .ctx = ctx});
+    else if (f->message)
         bh_store_submit(store, &(struct bh_request){.query = &select_of_message,
                                                     BH_ARGS(BH_INT(f->message), BH_INT(f->after), BH_INT(f->customer),
                                                             BH_INT(f->kind), BH_INT(f->limit)),
@@ -159,5 +168,6 @@ void bh_event_from_row(const struct bh_row *row, struct bh_event_row *ret_event)
         .address = bh_row_str(row, 9),
         .domain = bh_row_int(row, 10),
         .key = bh_row_str(row, 11),
+        .stream = bh_row_str(row, 12),
     };
 }

@@ -21,6 +21,7 @@ struct bh_event_row {
     bh_str text;
     bh_str detail;  /* JSON of the sender or steward; may be empty */
     int64_t domain; /* 0: the message's own, or none */
+    bh_str stream;  /* of its message, when read */
     bh_str key;     /* given by another role, which may tell the same twice; {NULL, 0}: one of queued's own */
 };
 
@@ -35,7 +36,8 @@ struct bh_event_filter {
     int64_t until; /* the last seq; 0: no end */
     int64_t customer, domain;
     uint64_t message;
-    int kind; /* enum bh_event_kind; each of these 0: all */
+    int kind;      /* enum bh_event_kind; each of these 0: all */
+    bool feedback; /* bounced, complained, unsubscribed, auth-reported; the others are not looked at */
     int64_t limit;
 };
 /* Events in order. */

@@ -3,14 +3,16 @@
 
 #define COLUMNS                                                                                                        \
     "m.id, m.destination, m.customer, m.domain, m.header_from, m.from_domain, m.mail_from, m.envid, m.size, m.flags, " \
-    "m.accepted_at, m.expires_at, m.credential, m.client, m.helo, m.protocol, m.body_hash, m.finished_at, m.campaign"
+    "m.accepted_at, m.expires_at, m.credential, m.client, m.helo, m.protocol, m.body_hash, m.finished_at, "            \
+    "m.campaign, "                                                                                                     \
+    "m.stream"
 
-enum { BODY_COLUMN = 19 };
+enum { BODY_COLUMN = 20 };
 
 static const struct bh_query insert_message = {
     "INSERT INTO message(id, destination, customer, domain, header_from, from_domain, mail_from, envid, size, flags,"
-    " accepted_at, expires_at, credential, client, helo, protocol, body_hash, campaign)"
-    " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)"};
+    " accepted_at, expires_at, credential, client, helo, protocol, body_hash, campaign, stream)"
+    " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)"};
 static const struct bh_query insert_body = {"INSERT INTO body(message, bytes) VALUES ($1, $2)"};
 static const struct bh_query select_message = {"SELECT " COLUMNS " FROM message m WHERE m.id = $1"};
 static const struct bh_query select_delivery = {
@@ -35,13 +37,13 @@ static const struct bh_query purge_messages = {"DELETE FROM message WHERE id IN 
 void bh_message_insert(struct bh_store *store, const struct bh_message_row *m)
 {
     bh_store_submit(
-        store,
-        &(struct bh_request){.query = &insert_message,
-                             BH_ARGS(BH_INT(m->id), BH_INT(m->destination), BH_INT(m->customer), BH_INT(m->domain),
-                                     BH_TEXT(m->header_from), BH_TEXT(m->from_domain), BH_TEXT(m->mail_from),
-                                     BH_TEXT(m->envid), BH_INT(m->size), BH_INT(m->flags), BH_INT(m->accepted_at),
-                                     BH_INT(m->expires_at), BH_INT(m->credential), BH_TEXT(m->client), BH_TEXT(m->helo),
-                                     BH_TEXT(m->protocol), BH_BLOB(m->body_hash), BH_TEXT(m->campaign))});
+        store, &(struct bh_request){.query = &insert_message,
+                                    BH_ARGS(BH_INT(m->id), BH_INT(m->destination), BH_INT(m->customer),
+                                            BH_INT(m->domain), BH_TEXT(m->header_from), BH_TEXT(m->from_domain),
+                                            BH_TEXT(m->mail_from), BH_TEXT(m->envid), BH_INT(m->size), BH_INT(m->flags),
+                                            BH_INT(m->accepted_at), BH_INT(m->expires_at), BH_INT(m->credential),
+                                            BH_TEXT(m->client), BH_TEXT(m->helo), BH_TEXT(m->protocol),
+                                            BH_BLOB(m->body_hash), BH_TEXT(m->campaign), BH_TEXT(m->stream))});
 }
 
 void bh_body_insert(struct bh_store *store, uint64_t id, bh_str bytes)
@@ -89,6 +91,7 @@ void bh_message_from_row(const struct bh_row *row, struct bh_message_row *ret_me
         .body_hash = bh_row_str(row, 16),
         .finished_at = bh_row_int(row, 17),
         .campaign = bh_row_str(row, 18),
+        .stream = bh_row_str(row, 19),
     };
 }
 

@@ -35,6 +35,7 @@ struct bh_message_row {
     bh_str body_hash;       /* SHA-256 of the relaxed body (RFC 6376 3.4.4), or empty */
     bh_time_ms finished_at; /* 0: not yet */
     bh_str campaign;        /* the submitter's word for what it belongs to, or empty */
+    bh_str stream;          /* the submitter's name for a kind of mail; what an unsubscription is for */
 };
 
 void bh_message_insert(struct bh_store *store, const struct bh_message_row *message);

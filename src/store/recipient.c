@@ -35,7 +35,7 @@ static const struct bh_query list_open = {
 
 const char *bh_recipient_state_name(enum bh_recipient_state state)
 {
-    static const char *const names[] = {"?", "queued", "delivered", "bounced", "expired", "dropped"};
+    static const char *const names[] = {"?", "queued", "delivered", "bounced", "expired", "dropped", "suppressed"};
 
     return (size_t)state < sizeof(names) / sizeof(names[0]) ? names[state] : names[0];
 }

@@ -7,9 +7,10 @@
 enum bh_recipient_state {
     BH_RECIPIENT_QUEUED = 1, /* waits for its first or next attempt */
     BH_RECIPIENT_DELIVERED = 2,
-    BH_RECIPIENT_BOUNCED = 3, /* refused for good */
-    BH_RECIPIENT_EXPIRED = 4, /* given up */
-    BH_RECIPIENT_DROPPED = 5  /* by the operator or the customer */
+    BH_RECIPIENT_BOUNCED = 3,   /* refused for good */
+    BH_RECIPIENT_EXPIRED = 4,   /* given up */
+    BH_RECIPIENT_DROPPED = 5,   /* by the operator or the customer */
+    BH_RECIPIENT_SUPPRESSED = 6 /* never tried: on the suppression list */
 };
 
 struct bh_recipient_row {

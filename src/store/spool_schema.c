@@ -108,6 +108,8 @@ static const struct bh_schema_step steps[] = {
      " at INTEGER NOT NULL,"
      " PRIMARY KEY(customer, key)) STRICT, WITHOUT ROWID;"
      "CREATE INDEX idempotency_at ON idempotency(at);"},
+    {"streams", "ALTER TABLE message ADD COLUMN stream TEXT NOT NULL DEFAULT '';"
+                "CREATE INDEX event_feedback ON event(seq) WHERE kind IN (4, 11, 13, 21);"},
 };
 
 const struct bh_schema bh_spool_schema = {"spool", 0x62685331, steps, sizeof(steps) / sizeof(steps[0])};

@@ -139,6 +139,12 @@ struct bh_controld {
     int64_t egress_keep_ms;   /* from the last use of an address to its withdrawal from SPF; 0 = 5 days */
     struct bh_egress *egress; /* egress.c */
     struct bh_list flats;     /* running (flatten.c) */
+    bool feedback_under_way, feedback_again; /* these: feedback.c */
+    struct {
+        int64_t domain;
+        bh_time_ms at;
+    } alarms[32]; /* the last ones, so that a thousand refusals are one alarm */
+    unsigned next_alarm;
     /* event.c */
     bool events_waiting, events_under_way;
     int64_t events_told; /* the last of those under way */
@@ -280,6 +286,11 @@ void bh_lookup_may_send(struct bh_controld *core, struct bh_arena *arena, const 
                         struct bh_msg_may_send_reply *ret_reply);
 void bh_lookup_bounce_domain(struct bh_controld *core, struct bh_arena *arena, const struct bh_msg_bounce_domain *ask,
                              struct bh_msg_bounce_domain_reply *ret_reply);
+/* feedback.c: which of them may not be written to. */
+void bh_lookup_suppressed(struct bh_controld *core, struct bh_arena *arena, const struct bh_msg_suppressed *ask,
+                          struct bh_msg_suppressed_reply *ret_reply);
+/* Reads on in the event log; called when queued says that it has grown, and when it has come up. */
+void bh_feedback_follow(struct bh_controld *core);
 void bh_lookup_identity(struct bh_controld *core, struct bh_arena *arena, const struct bh_msg_identity *ask,
                         struct bh_msg_identity_reply *ret_reply);
 

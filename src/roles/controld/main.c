@@ -576,6 +576,8 @@ static void on_wake(void *ctx)
 
     bh_controld_wake(&controld->core);
     bh_controld_tell_events(&controld->core);
+    if (controld->core.feedback_again)
+        bh_feedback_follow(&controld->core);
 }
 
 static void order_keys_wake(void *ctx, int64_t in_ms)
@@ -712,6 +714,11 @@ static bh_err from_webd(struct controld *controld, struct bh_peer *peer, struct 
     }
 }
 
+static bh_err on_suppressed(struct controld *c, struct bh_peer *peer, struct bh_ipc_message *message)
+{
+    ANSWER(c, peer, message, SUPPRESSED_REPLY, suppressed, suppressed_reply, bh_lookup_suppressed);
+}
+
 static bh_err from_smtpd(struct controld *controld, struct bh_peer *peer, struct bh_ipc_message *message)
 {
     switch (message->type) {
@@ -789,6 +796,12 @@ static bh_err on_peer_message(struct bh_role *role, struct bh_peer *peer, struct
         return from_smtpd(controld, peer, message);
     if (peer->kind == BH_ROLE_WEBD)
         return from_webd(controld, peer, message);
+    if (peer->kind == BH_ROLE_QUEUED && message->type == BH_MSG_SUPPRESSED)
+        return on_suppressed(controld, peer, message);
+    if (peer->kind == BH_ROLE_QUEUED && message->type == BH_MSG_FEEDBACK_NEWS) {
+        bh_feedback_follow(&controld->core);
+        return BH_OK;
+    }
     if (peer->kind == BH_ROLE_QUEUED && message->type == BH_MSG_IDENTITY)
         return on_identity(controld, peer, message);
     if (peer->kind == BH_ROLE_KEYD && message->type == BH_MSG_GRANT_KEY)
@@ -959,8 +972,10 @@ static void peer_up(struct bh_role *role, struct bh_peer *peer)
         keyd_up(controld);
     if (peer->kind == BH_ROLE_STEWARD)
         bh_timer_set(&controld->wake, 500);
-    if (peer->kind == BH_ROLE_QUEUED)
+    if (peer->kind == BH_ROLE_QUEUED) {
         bh_controld_tell_events(&controld->core);
+        bh_feedback_follow(&controld->core);
+    }
     if (peer->kind == BH_ROLE_STEWARD || peer->kind == BH_ROLE_QUEUED)
         order_keys_wake(controld, 500);
     if (peer->kind == BH_ROLE_SMTPD || peer->kind == BH_ROLE_QUEUED)

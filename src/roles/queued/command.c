@@ -225,13 +225,14 @@ void command_take_event(void *ctx, const struct bh_row *row)
     (void)snprintf(cursor, sizeof(cursor), "%lld", (long long)e.seq);
     detail = e.detail.n ? json_loadb(e.detail.p, e.detail.n, 0, NULL) : NULL;
     command_add_row(c,
-                    json_pack("{s:s, s:o, s:s, s:o, s:o, s:o, s:I, s:I, s:I, s:o, s:o}", "cursor", cursor, "at",
+                    json_pack("{s:s, s:o, s:s, s:o, s:o, s:o, s:I, s:I, s:I, s:o, s:o, s:o}", "cursor", cursor, "at",
                               command_time_json(e.at), "event", bh_event_kind_name(e.kind), "id",
                               e.message ? command_id_json(e.message) : json_null(), "index",
                               e.idx == BH_EVENT_WHOLE ? json_null() : json_integer(e.idx), "to",
                               e.address.p ? command_text_json(e.address) : json_null(), "customer_id",
                               (json_int_t)e.customer, "domain_id", (json_int_t)e.domain, "code", (json_int_t)e.code,
-                              "text", command_text_json(e.text), "detail", detail ? detail : json_null()),
+                              "text", command_text_json(e.text), "detail", detail ? detail : json_null(), "stream",
+                              e.stream.n ? command_text_json(e.stream) : json_null()),
                     300 + e.address.n + e.text.n * 2 + e.detail.n);
 }
 
@@ -573,7 +574,7 @@ static const struct {
     {"warmup", "start", command_warmup_start, " address plan day "},
     {"warmup", "stop", command_warmup_stop, " address "},
     {"message", "show", message_show, " id customer_id "},
-    {"event", "list", bh_event_list, " after reader customer_id domain_id id event since until limit "},
+    {"event", "list", bh_event_list, " after reader customer_id domain_id id event since until limit feedback "},
     {"event", "ack", bh_event_ack, " reader cursor "},
     {"event", "forget", bh_event_forget, " reader "},
     {"event", "readers", bh_event_readers, " "},

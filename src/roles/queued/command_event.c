@@ -77,6 +77,7 @@ static bool take_filter(struct command *c, struct bh_event_filter *filter)
     filter->customer = command_arg_int(c, "customer_id", 0);
     filter->domain = command_arg_int(c, "domain_id", 0);
     filter->limit = c->limit;
+    filter->feedback = json_is_true(json_object_get(c->args, "feedback"));
     return true;
 }
 

@@ -151,6 +151,9 @@ static void committed(void *ctx, bh_err err)
     if (err)
         return;
     q->stats.commits++;
+    if (q->feedback_seq && q->options.ops->feedback_news)
+        q->options.ops->feedback_news(q->options.ctx, q->feedback_seq);
+    q->feedback_seq = 0;
     policy_written(q);
     key_uses_written(q);
     while (!bh_list_empty(&g->results)) {

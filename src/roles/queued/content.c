@@ -17,7 +17,7 @@ static bh_str place(char **at, bh_str s)
 static size_t text_bytes(const struct bh_message_row *row, const struct content_recipient *recipients, uint32_t count)
 {
     size_t n = row->header_from.n + row->from_domain.n + row->mail_from.n + row->envid.n + row->client.n + row->helo.n +
-               row->protocol.n + row->body_hash.n + row->campaign.n;
+               row->protocol.n + row->body_hash.n + row->campaign.n + row->stream.n;
 
     for (uint32_t i = 0; i < count; i++)
         n += recipients[i].address.n + recipients[i].notify.n + recipients[i].orcpt.n;
@@ -51,6 +51,7 @@ struct content *content_new(const struct bh_message_row *row, bh_str body, uint3
     c->row.protocol = place(&at, row->protocol);
     c->row.body_hash = place(&at, row->body_hash);
     c->row.campaign = place(&at, row->campaign);
+    c->row.stream = place(&at, row->stream);
     for (uint32_t i = 0; i < recipient_count; i++) {
         c->recipients[i].address = place(&at, recipients[i].address);
         c->recipients[i].notify = place(&at, recipients[i].notify);

@@ -179,6 +179,8 @@ static void make_parts(struct bh_queued *q)
     bh_list_init(&q->group.results);
     bh_list_init(&q->group.events);
     bh_list_init(&q->identities.lru);
+    bh_list_init(&q->suppress.waiting);
+    bh_list_init(&q->suppress.asked);
     bh_map_init(&q->identities.by_key, q->options.seed);
     bh_map_init(&q->identities.by_token, q->options.seed);
     bh_map_init(&q->flights, q->options.seed);

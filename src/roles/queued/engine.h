@@ -25,6 +25,7 @@
 enum {
     BH_INLINE_BODY_MAX = 64 * 1024,
     BH_SUBMIT_RECIPIENTS_MAX = 10000,
+    BH_SUBMIT_STREAM_MAX = 64,
     BH_SUBMIT_TEXT_MAX = 4096 /* any one text of a submission */
 };
 
@@ -50,6 +51,11 @@ struct bh_queued_ops {
     bh_err (*result_ack)(void *ctx, void *peer, bh_str deliveries);
     /* Asks controld; bh_queued_identity is called with `token` later, never from inside. */
     bh_err (*ask_identity)(void *ctx, const struct bh_msg_identity *question, uint64_t token);
+    /* Asks controld which of a list of suppression_question are suppressed; bh_queued_suppressed is called later, never
+     * from inside. NULL: none ever is. */
+    bh_err (*ask_suppressed)(void *ctx, bh_str questions);
+    /* The log has grown by what controld follows. NULL: nobody does. */
+    void (*feedback_news)(void *ctx, int64_t seq);
     /* Appends a grant for one signature of this delivery. */
     void (*put_grant)(void *ctx, struct bh_buf *out, uint64_t delivery_id, uint32_t customer_id,
                       const struct bh_rec_sealed_key *key, bh_time_ms now);
@@ -149,6 +155,8 @@ void bh_queued_identity(struct bh_queued *queued, uint64_t token, const struct b
  * work on. BH_E_TRUNCATED. */
 BH_MUST bh_err bh_queued_key_use(struct bh_queued *queued, bh_str keys, struct bh_buf *ret_uses,
                                  bh_time_ms *ret_started_at, bool *ret_settled);
+/* The answer to ask_suppressed: a list of suppression_hit; p == NULL: there is none. */
+void bh_queued_suppressed(struct bh_queued *queued, bh_str hits);
 
 /* ---- commands ---- */
 

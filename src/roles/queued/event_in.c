@@ -38,8 +38,16 @@ static void write_one(struct bh_queued *q, const struct bh_rec_told_event *e)
                                                 .domain = e->domain_id,
                                                 .key = e->key},
                          NULL, NULL);
+    note_feedback(q, (enum bh_event_kind)e->kind, (int64_t)q->event_ids.last);
     if (e->kind == BH_EVENT_BOUNCED && e->message_id && !whole)
         bh_recipient_bounced_later(q->store, e->message_id, e->recipient_index, e->customer_id, e->code, e->text);
+}
+
+void note_feedback(struct bh_queued *q, enum bh_event_kind kind, int64_t seq)
+{
+    if (kind == BH_EVENT_BOUNCED || kind == BH_EVENT_COMPLAINED || kind == BH_EVENT_UNSUBSCRIBED ||
+        kind == BH_EVENT_AUTH_REPORTED)
+        q->feedback_seq = seq;
 }
 
 bh_err check_told_events(bh_str events)

@@ -255,6 +255,10 @@ void flight_continue(struct bh_queued *q, struct flight *flight)
         send_deliver(q, flight, NULL);
         return;
     }
+    if (!flight->cleared && q->options.ops->ask_suppressed) {
+        suppress_ask(q, flight);
+        return;
+    }
     err = identity_get(q, flight, &identity);
     if (err == BH_E_AGAIN)
         return;
@@ -388,6 +392,7 @@ void dispatch(struct bh_queued *q)
     give_out(q, BH_TO_STEWARD);
     if (q->settled && q->gate_open)
         give_out(q, BH_TO_WORLD);
+    suppress_flush(q);
 }
 
 /* ---- workers ---- */

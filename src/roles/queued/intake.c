@@ -53,7 +53,7 @@ static bool texts_fit(const struct bh_msg_submit *s)
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
         if (texts[i].n > BH_SUBMIT_TEXT_MAX)
             return false;
-    return s->campaign.n <= BH_QUEUE_CAMPAIGN_MAX;
+    return s->campaign.n <= BH_QUEUE_CAMPAIGN_MAX && s->stream.n <= BH_SUBMIT_STREAM_MAX;
 }
 
 /* Reads the list of recipients. False: refused. */
@@ -152,6 +152,7 @@ static struct bh_message_row make_row(const struct intake *in, uint64_t id)
         .protocol = s->protocol,
         .body_hash = s->body_hash,
         .campaign = s->campaign,
+        .stream = s->stream,
     };
 }
 

@@ -295,7 +295,7 @@ struct bh_worker {
 struct flight {
     struct bh_map_node by_id;
     struct bh_list node;        /* in worker.flights while a worker has it */
-    struct bh_list waiting;     /* in identity.waiting */
+    struct bh_list waiting;     /* in suppress, then in identity.waiting */
     struct bh_worker *worker;   /* NULL: not given out yet */
     struct bh_queue_item *item; /* NULL: it was finished meanwhile */
     struct bh_queue *queue;
@@ -305,6 +305,7 @@ struct flight {
     bool keys_known; /* false: given out by an earlier queued */
     uint8_t key_count;
     uint64_t keys[FLIGHT_KEYS_MAX];
+    bool cleared; /* its address is not suppressed */
 };
 
 /* Gives out what may go. */
@@ -328,6 +329,9 @@ void seen_delivery_id(struct bh_queued *q, uint64_t delivery_id);
 /* The domain cannot send for now: the recipient waits without an attempt being counted. */
 void hold_flight(struct bh_queued *q, struct flight *flight, struct identity *identity);
 void refuse_flight(struct bh_queued *q, struct flight *flight, uint8_t verdict, bh_str enhanced, bh_str reason);
+/* The same as an end of another kind. */
+void end_flight(struct bh_queued *q, struct flight *flight, enum bh_event_kind kind, uint16_t code, bh_str text,
+                bh_str detail);
 /* A taken item whose time is over. */
 void expire_item(struct bh_queued *q, struct bh_queue *queue, struct bh_queue_item *item);
 /* The operator's or the customer's: ends an item with that event. BH_E_BUSY: it is being delivered just now;
@@ -341,10 +345,25 @@ void apply_result(struct bh_queued *q, struct pending_result *result);
 void write_event(struct bh_queued *q, enum bh_event_kind kind, uint64_t message, int32_t idx, int64_t customer,
                  uint16_t code, bh_str text, bh_str detail);
 
+/* ---- suppress.c: what may not be sent to is never given to a sender ---- */
+
+struct suppress {
+    struct bh_list waiting; /* flights that the next question is about */
+    struct bh_list asked;   /* those of the question under way */
+    bool under_way;
+};
+
+/* The flight waits for the answer; it is continued, put back or ended then. */
+void suppress_ask(struct bh_queued *q, struct flight *flight);
+/* Asks about those that wait. */
+void suppress_flush(struct bh_queued *q);
+
 /* ---- event_in.c ---- */
 
 /* BH_E_SYNTAX: not a list of events, or one of them is none. */
 bh_err check_told_events(bh_str events);
+/* controld is told after the commit, if it follows this kind. */
+void note_feedback(struct bh_queued *q, enum bh_event_kind kind, int64_t seq);
 /* Writes them into the open transaction. */
 void write_told_events(struct bh_queued *q, bh_str events);
 /* Answers what waited for the commit. */
@@ -449,6 +468,8 @@ struct bh_queued {
     struct body_files files;
     struct group group;
     struct identities identities;
+    struct suppress suppress;
+    int64_t feedback_seq; /* written in this group, for who follows; 0: nothing */
     struct policy policy;
     struct floor floor;
     struct bh_map flights; /* by delivery id */

@@ -146,6 +146,37 @@ static bh_err ask_identity(void *ctx, const struct bh_msg_identity *message, uin
     return err;
 }
 
+static void suppression_answered(void *ctx, bh_err err, struct bh_ipc_message *reply)
+{
+    struct queued *queued = ctx;
+    struct bh_msg_suppressed_reply answer;
+
+    if (!err && bh_msg_suppressed_reply_get(reply->body, &answer) != BH_OK)
+        err = BH_E_SYNTAX;
+    bh_queued_suppressed(queued->engine,
+                         err ? bh_str_of(NULL, 0) : bh_str_of(answer.hits.p ? answer.hits.p : "", answer.hits.n));
+}
+
+static bh_err ask_suppressed(void *ctx, bh_str questions)
+{
+    struct queued *queued = ctx;
+    struct bh_peer *controld = bh_role_any_peer(queued->role, BH_ROLE_CONTROLD);
+    struct bh_msg_suppressed ask = {questions};
+
+    if (!controld)
+        return BH_E_CLOSED;
+    return BH_PEER_CALL(controld, SUPPRESSED, suppressed, &ask, IDENTITY_TIMEOUT_MS, suppression_answered, queued,
+                        NULL);
+}
+
+static void feedback_news(void *ctx, int64_t seq)
+{
+    struct bh_peer *controld = bh_role_any_peer(((struct queued *)ctx)->role, BH_ROLE_CONTROLD);
+
+    if (controld) /* else it asks when it is back */
+        ignore(BH_PEER_SEND(controld, FEEDBACK_NEWS, 0, feedback_news, &(struct bh_msg_feedback_news){(uint64_t)seq}));
+}
+
 static void put_grant(void *ctx, struct bh_buf *out, uint64_t delivery_id, uint32_t customer_id,
                       const struct bh_rec_sealed_key *key, bh_time_ms at)
 {
@@ -190,6 +221,19 @@ static uint64_t free_bytes(void *ctx)
 
 static const struct bh_queued_ops ops = {submit_reply, batch_reply, command_reply, deliver, event_reply, result_ack,
                                          ask_identity, put_grant,   want_turn,     wake_at, now,         free_bytes};
+static const struct bh_queued_ops ops = {.submit_reply = submit_reply,
+                                         .batch_reply = batch_reply,
+                                         .command_reply = command_reply,
+                                         .deliver = deliver,
+                                         .event_reply = event_reply,
+                                         .result_ack = result_ack,
+                                         .ask_identity = ask_identity,
+                                         .put_grant = put_grant,
+                                         .want_turn = want_turn,
+                                         .wake_at = wake_at,
+                                         .now = now,
+                                         .ask_suppressed = ask_suppressed,
+                                         .feedback_news = feedback_news};
 
 static void end_if_drained(struct queued *queued)
 {

@@ -340,6 +340,21 @@ void hold_flight(struct bh_queued *q, struct flight *flight, struct identity *id
     decide(q, queue, item, r, &as_result);
 }
 
+void end_flight(struct bh_queued *q, struct flight *flight, enum bh_event_kind kind, uint16_t code, bh_str text,
+                bh_str detail)
+{
+    struct bh_queue_item *item = flight->item;
+    struct bh_queue *queue = flight->queue;
+    struct pending_result *r = new_pending(queue, item, text, detail, bh_str_of(NULL, 0));
+
+    if (r) {
+        r->kind = kind;
+        r->code = code;
+    }
+    flight_free(q, flight);
+    decide(q, queue, item, r);
+}
+
 void expire_item(struct bh_queued *q, struct bh_queue *queue, struct bh_queue_item *item)
 {
     struct pending_result *r = new_pending(queue, item, BH_STR("the destination has not answered in all that time"),
@@ -377,8 +392,9 @@ void write_event(struct bh_queued *q, enum bh_event_kind kind, uint64_t message,
                  uint16_t code, bh_str text, bh_str detail)
 {
     bh_time_ms now = now_of(q);
+    int64_t seq = (int64_t)bh_id_next(&q->event_ids, now, NULL);
 
-    bh_event_insert(q->store, &(struct bh_event_row){.seq = (int64_t)bh_id_next(&q->event_ids, now, NULL),
+    bh_event_insert(q->store, &(struct bh_event_row){.seq = seq,
                                                      .at = now,
                                                      .kind = kind,
                                                      .message = message,
@@ -387,6 +403,7 @@ void write_event(struct bh_queued *q, enum bh_event_kind kind, uint64_t message,
                                                      .code = code,
                                                      .text = text,
                                                      .detail = detail});
+    note_feedback(q, kind, seq);
 }
 
 static enum bh_recipient_state state_after(enum bh_event_kind kind)
@@ -395,6 +412,8 @@ static enum bh_recipient_state state_after(enum bh_event_kind kind)
         return BH_RECIPIENT_BOUNCED;
     if (kind == BH_EVENT_EXPIRED)
         return BH_RECIPIENT_EXPIRED;
+    if (kind == BH_EVENT_SUPPRESSED)
+        return BH_RECIPIENT_SUPPRESSED;
     return kind == BH_EVENT_DROPPED || kind == BH_EVENT_CANCELLED ? BH_RECIPIENT_DROPPED : BH_RECIPIENT_DELIVERED;
 }
 

@@ -60,6 +60,23 @@ static bh_str signed_keys(struct delivery *delivery)
     return copy;
 }
 
+/* What a refusal means, by who said it, the code and the words; the same rules read bounces. Our own words are none. */
+static void classify(struct sender *sender, const struct delivery_end *end, struct bh_msg_result *result)
+{
+    bh_str host, rest;
+    struct bh_refusal refusal = {.code = end->code, .text = end->text};
+    struct bh_verdict verdict;
+
+    if (end->verdict == BH_DELIVERED || end->code < 400 || !end->remote.n)
+        return;
+    host = bh_str_cut(end->remote, ' ', &rest);
+    refusal.host = host;
+    refusal.status = bh_smtp_status_parse(end->enhanced ? bh_str_c(end->enhanced) : BH_STR(""), &rest);
+    bh_refusal_classify(sender->classifier, &refusal, &verdict);
+    result->refusal_class = bh_str_c(bh_refusal_class_text(verdict.class));
+    result->refusal_reason = verdict.reason;
+}
+
 void bh_delivery_end(struct delivery *delivery, const struct delivery_end *end)
 {
     struct sender *sender = delivery->sender;
@@ -81,6 +98,7 @@ void bh_delivery_end(struct delivery *delivery, const struct delivery_end *end)
                                    .trail = bh_str_sub(end->trail, 0, 2000),
                                    .took_ms = (uint32_t)(bh_loop_monotonic(sender->role->loop) - delivery->started_at)};
 
+    classify(sender, end, &result);
     bh_result_send(sender, &result);
     bh_delivery_free(delivery);
     sender->finished++;

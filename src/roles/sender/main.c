@@ -128,6 +128,19 @@ static bh_err make_tls(struct sender *sender)
     return err;
 }
 
+static bh_err make_classifier(struct sender *sender)
+{
+    struct bh_rules_source builtin = bh_bounce_rules_builtin();
+    struct bh_rules_fault fault;
+    bh_err err = bh_bounce_rules_new(&builtin, 1, &sender->rules, &fault);
+
+    if (err)
+        return err;
+    sender->rules_arena = bh_arena_new(16 << 20);
+    sender->classifier = sender->rules_arena ? bh_classifier_new(sender->rules_arena, sender->rules) : NULL;
+    return sender->classifier ? BH_OK : BH_E_NOMEM;
+}
+
 static bh_err start(struct bh_role *role)
 {
     struct sender *sender = calloc(1, sizeof(*sender));
@@ -151,7 +164,9 @@ static bh_err start(struct bh_role *role)
     sender->dkim = bh_dkim_new(&dkim);
     if (!sender->dkim)
         return BH_E_NOMEM;
-    err = make_tls(sender);
+    err = make_classifier(sender);
+    if (!err)
+        err = make_tls(sender);
     if (!err)
         err = bh_timer_init(role->loop, &sender->drain_timer, drain_step, sender);
     if (!err)
@@ -177,6 +192,8 @@ static void stop(struct bh_role *role)
     bh_unbound_resolver_free(sender->unbound);
     bh_tls_free(sender->tls);
     bh_dkim_free(sender->dkim);
+    bh_bounce_rules_free(sender->rules);
+    bh_arena_free(sender->rules_arena);
     bh_timer_free(&sender->drain_timer);
     bh_deferred_cancel(&sender->write_sign);
     bh_deferred_cancel(&sender->tell_slots);

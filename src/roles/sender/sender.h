@@ -12,6 +12,7 @@
 
 #include "io/chan.h"
 #include "mail/tls_policy.h"
+#include "mail/bounce/classify.h"
 #include "mail/verp.h"
 #include "proto/smtp/client.h"
 #include "roles/role.h"
@@ -80,6 +81,9 @@ struct sender {
     size_t finished; /* since the last SLOTS */
     struct bh_deferred tell_slots;
     struct bh_dkim *dkim;
+    struct bh_bounce_rules *rules; /* what refusals mean */
+    struct bh_arena *rules_arena;
+    struct bh_classifier *classifier;
     struct bh_tls *tls;
     struct bh_unbound_resolver *unbound;
     struct bh_resolver *resolver;

@@ -183,8 +183,18 @@ static uint64_t free_bytes(void *ctx)
     return ((struct world *)ctx)->free_bytes;
 }
 
-static const struct bh_queued_ops ops = {submit_reply, batch_reply, command_reply, deliver, event_reply, result_ack,
-                                         ask_identity, put_grant,   want_turn,     wake_at, now,         free_bytes};
+static const struct bh_queued_ops ops = {.submit_reply = submit_reply,
+                                         .batch_reply = batch_reply,
+                                         .command_reply = command_reply,
+                                         .deliver = deliver,
+                                         .event_reply = event_reply,
+                                         .result_ack = result_ack,
+                                         .ask_identity = ask_identity,
+                                         .put_grant = put_grant,
+                                         .want_turn = want_turn,
+                                         .wake_at = wake_at,
+                                         .now = now,
+                                         .free_bytes = free_bytes};
 
 /* ---- life ---- */
 
