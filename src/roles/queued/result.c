@@ -345,6 +345,7 @@ void end_flight(struct bh_queued *q, struct flight *flight, enum bh_event_kind k
 {
     struct bh_queue_item *item = flight->item;
     struct bh_queue *queue = flight->queue;
+    struct bh_msg_result as_result = {.verdict = BH_BOUNCED, .code = code, .text = text, .phase = BH_STR("policy")};
     struct pending_result *r = new_pending(queue, item, text, detail, bh_str_of(NULL, 0));
 
     if (r) {
@@ -352,7 +353,7 @@ void end_flight(struct bh_queued *q, struct flight *flight, enum bh_event_kind k
         r->code = code;
     }
     flight_free(q, flight);
-    decide(q, queue, item, r);
+    decide(q, queue, item, r, &as_result);
 }
 
 void expire_item(struct bh_queued *q, struct bh_queue *queue, struct bh_queue_item *item)
