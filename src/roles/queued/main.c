@@ -219,8 +219,6 @@ static uint64_t free_bytes(void *ctx)
     return statvfs(queued->body_dir, &facts) ? UINT64_MAX : (uint64_t)facts.f_bavail * facts.f_frsize;
 }
 
-static const struct bh_queued_ops ops = {submit_reply, batch_reply, command_reply, deliver, event_reply, result_ack,
-                                         ask_identity, put_grant,   want_turn,     wake_at, now,         free_bytes};
 static const struct bh_queued_ops ops = {.submit_reply = submit_reply,
                                          .batch_reply = batch_reply,
                                          .command_reply = command_reply,
@@ -232,6 +230,7 @@ static const struct bh_queued_ops ops = {.submit_reply = submit_reply,
                                          .want_turn = want_turn,
                                          .wake_at = wake_at,
                                          .now = now,
+                                         .free_bytes = free_bytes,
                                          .ask_suppressed = ask_suppressed,
                                          .feedback_news = feedback_news};
 
