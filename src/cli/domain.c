@@ -3,6 +3,7 @@
 #include "control.h"
 #include "dns_query.h"
 #include "domain_life.h"
+#include "domain_publish.h"
 #include "domain_records.h"
 
 static const char help[] =
@@ -11,6 +12,7 @@ static const char help[] =
     "       behalf domain show|check|checks|zone NAME [--customer NAME]\n"
     "       behalf domain records NAME [--format table|zone|csv|json | --provider ID]\n"
     "       behalf domain preview NAME\n"
+    "       behalf domain publish NAME --server ADDR --tsig-key FILE [--zone NAME] [--dry-run]\n"
     "       behalf domain set NAME [--customer NAME] --tls opportunistic|required|verified\n"
     "       behalf domain set NAME [--customer NAME] --dnssec on|off\n"
     "       behalf domain check --wait, history, canary, remove, zone add|remove|list|import|export:\n"
@@ -216,6 +218,7 @@ int bh_cli_domain(struct bh_cli *cli, int argc, char **argv)
         void (*print)(const json_t *result);
     } looks[] = {{"show", print_domain}, {"check", print_domain}, {"checks", print_history}, {"zone", print_zone}};
     struct domain_options o = {0};
+    struct bh_publish_options publish = {0};
     const struct bh_cli_option options[] = {{.name = "customer", .value = &o.customer},
                                             {.name = "approach", .value = &o.approach},
                                             {.name = "bounces", .value = &o.bounces},
@@ -226,6 +229,10 @@ int bh_cli_domain(struct bh_cli *cli, int argc, char **argv)
                                             {.name = "selector-prefix", .value = &o.selector},
                                             {.name = "format", .value = &o.format},
                                             {.name = "provider", .value = &o.provider},
+                                            {.name = "server", .value = &publish.server},
+                                            {.name = "tsig-key", .value = &publish.tsig_key},
+                                            {.name = "zone", .value = &publish.zone},
+                                            {.name = "dry-run", .flag = &publish.dry_run},
                                             {.name = "limit", .value = &o.limit},
                                             {.name = "tls", .value = &o.tls},
                                             {.name = "dnssec", .value = &o.dnssec},
@@ -244,6 +251,8 @@ int bh_cli_domain(struct bh_cli *cli, int argc, char **argv)
         return set(cli, &o, argv[2]);
     if (argc == 3 && strcmp(argv[1], "records") == 0)
         return bh_domain_records(cli, one_domain(&o, argv[2]), o.format, o.provider);
+    if (argc == 3 && strcmp(argv[1], "publish") == 0)
+        return bh_domain_publish(cli, one_domain(&o, argv[2]), &publish);
     if (argc == 3 && strcmp(argv[1], "preview") == 0)
         return ask_and_print(cli, "preview", json_pack("{s:s}", "name", argv[2]), bh_preview_print);
     for (size_t i = 0; argc == 3 && i < sizeof(looks) / sizeof(looks[0]); i++)

@@ -25,6 +25,7 @@ class Knot:
         self.serial = int(time.time())
         self.process = None
         self.glue = "ns.root-servers.example"
+        self.update_key = None  # (name, secret): may change the zones by DNS UPDATE
 
     def add_zone(self, name, *records):
         """A zone with SOA and NS here; `records` are "owner type data" with owners relative to it, or "@"."""
@@ -48,13 +49,23 @@ class Knot:
                   "control:", "    listen: %s/knot.sock" % self.folder,
                   "database:", "    storage: %s" % self.folder,
                   "log:", "  - target: stderr", "    any: info",
-                  "template:", "  - id: default", "    storage: %s" % self.folder, "    zonefile-load: whole",
-                  "    journal-content: none", "    semantic-checks: off", "zone:"]
+                  *self._update_sections(), "template:", "  - id: default", "    storage: %s" % self.folder, "    zonefile-load: whole",
+                  "    journal-content: none", "    semantic-checks: off"]
+        if self.update_key:
+            config += ["    acl: update"]
+        config += ["zone:"]
         for name in self.zones:
             config += ["  - domain: \"%s.\"" % name, "    file: %s" % self._write(name)]
         (self.folder / "knot.conf").write_text("\n".join(config) + "\n")
         self.process = Process("knotd", ["knotd", "-c", self.folder / "knot.conf"], self.folder / "knotd.log")
         self.process.wait_for(lambda: self.soa_served("") and self.soa_served("example"))
+
+    def _update_sections(self):
+        if not self.update_key:
+            return []
+        name, secret = self.update_key
+        return ["key:", "  - id: %s" % name, "    algorithm: hmac-sha256", "    secret: %s" % secret,
+                "acl:", "  - id: update", "    key: %s" % name, "    action: update"]
 
     def soa_served(self, name, serial=None):
         """True when the server answers for the zone, with that serial if one is given."""

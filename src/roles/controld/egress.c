@@ -352,7 +352,8 @@ bh_err bh_egress_relied(struct bh_controld *core, struct bh_arena *arena, const 
     if (!count || with_stopping)
         count += choose(egress, pools.current, BH_EGRESS_STOPPING, NULL, chosen + count);
     for (size_t i = 0; i < count; i++)
-        list[i] = chosen[i]->address;
+        if (!(list[i] = bh_arena_dup(arena, chosen[i]->address)).p) /* ours go when the pools are read again */
+            return BH_E_NOMEM;
     *ret_addresses = list;
     *ret_count = count;
     return BH_OK;
