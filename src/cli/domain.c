@@ -78,6 +78,8 @@ static void print_domain(const json_t *domain)
     const json_t *proofs = json_object_get(domain, "proofs");
 
     print_state(domain);
+    if (*bh_json_text(domain, "drawback"))
+        (void)printf("drawback: %s\n", bh_json_text(domain, "drawback"));
     (void)putchar('\n');
     bh_records_print_table(records);
     for (size_t i = 0; i < json_array_size(records); i++) {

@@ -31,7 +31,7 @@ def use_addresses(*addresses):
 def bind(world):
     use_addresses(BIND_AT)
     server = Bind(world.folder / "bind", BIND_AT)
-    for name in ("cnamed", "pasted", "included"):
+    for name in ("lifecname", "lifepaste", "lifeinclude"):
         server.add_zone(name + ".example", "@ NS ns", "ns A " + BIND_AT, "_dmarc TXT \"v=DMARC1; p=reject\"")
         world.knot.add_records("example", ["%s NS ns.%s" % (name, name), "ns.%s A %s" % (name, BIND_AT)])
     server.start()
@@ -81,7 +81,7 @@ def wait_sendable(behalf, domain, customer, publish):
         start = time.monotonic()
         publish()
         said = watcher.communicate(timeout=90)[0]
-        assert watcher.returncode == 0, said
+        assert watcher.returncode == 0, said + behalf.call("domain", "show", domain, "--customer", customer)
         return time.monotonic() - start
 
 
@@ -126,9 +126,9 @@ def answers(server, name, kind):
 # ---- every approach ----
 
 CASES = [("delegation", "email.customer.example", "customer.example", "knot", ()),
-         ("cname", "cnamed.example", "cnamed.example", "bind", ()),
-         ("manual", "pasted.example", "pasted.example", "bind", ("--bounces", "ours")),
-         ("manual", "included.example", "included.example", "bind", ("--bounces", "customer"))]
+         ("cname", "lifecname.example", "lifecname.example", "bind", ()),
+         ("manual", "lifepaste.example", "lifepaste.example", "bind", ("--bounces", "ours")),
+         ("manual", "lifeinclude.example", "lifeinclude.example", "bind", ("--bounces", "customer"))]
 
 
 @pytest.mark.parametrize("approach,domain,zone,server,options", CASES, ids=lambda v: v if isinstance(v, str) else None)
@@ -170,11 +170,11 @@ def test_reports_only(world, life):
 
 # ---- canaries ----
 
-@pytest.mark.parametrize("domain", ["email.customer.example", "cnamed.example", "pasted.example", "included.example"])
+@pytest.mark.parametrize("domain", ["email.customer.example", "lifecname.example", "lifepaste.example", "lifeinclude.example"])
 def test_canary(life, domain):
     verdict = life.json("domain", "canary", domain, timeout=60)
     print(domain, verdict["detail"])
-    assert verdict["passed"] and verdict["aligned"] == ("dkim" if domain == "pasted.example" else "spf+dkim"), verdict
+    assert verdict["passed"] and verdict["aligned"] == ("dkim" if domain == "lifepaste.example" else "spf+dkim"), verdict
     past = life.json("domain", "history", domain)
     assert any(entry["what"] == "canary" and entry["state"] == "passed" for entry in past)
 
@@ -267,7 +267,7 @@ def test_mail_is_held_and_leaves_when_the_records_are_back(world, life):
     print("held mail left %.1f s after the records were back" % (time.monotonic() - start))
     verdict = judge_received(received)
     assert verdict.dmarc == "pass", verdict
-    kinds = [e["type"] for e in life.json("event", "list") if str(e.get("type", "")).startswith("domain.")]
+    kinds = life.call("event", "list", "--limit", "1000")
     assert "domain.degraded" in kinds and "domain.restored" in kinds, kinds
 
 
@@ -308,7 +308,7 @@ def test_web_hosts_have_addresses_and_caa(life, world):
     for name in ("link.email.customer.example", "img.email.customer.example"):
         assert answers(NS1, name, "A") == [IN]
         assert answers(NS1, name, "CAA") == ['0 issue "letsencrypt.org"']
-    answer = ask(RESOLVER, "link.cnamed.example", "CAA")
+    answer = ask(RESOLVER, "link.lifecname.example", "CAA")
     assert any("letsencrypt.org" in r.to_text() for rrset in answer.answer for r in rrset), answer
 
 
@@ -317,9 +317,9 @@ def test_web_hosts_have_addresses_and_caa(life, world):
 def test_removal(world, life, bind):
     name = "leaving.other.example"
     verified(life, world, name, "dave", "other.example")
-    target = [r["value"] for r in life.json("domain", "show", "cnamed.example", "--customer", "alice")["records"]
+    target = [r["value"] for r in life.json("domain", "show", "lifecname.example", "--customer", "alice")["records"]
               if r["name"].startswith("bh1._domainkey")][0]
-    for domain, customer in ((name, "dave"), ("cnamed.example", "alice")):
+    for domain, customer in ((name, "dave"), ("lifecname.example", "alice")):
         life.call("domain", "remove", domain, "--customer", customer)
     with pytest.raises(CommandFailed):
         send(life, "dave", "x@" + name, "x@receiver.example")

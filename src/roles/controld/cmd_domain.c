@@ -16,8 +16,12 @@ static json_t *whole_domain(struct bh_command *command, const struct bh_domain_v
     json_t *json = bh_json_domain(&view->domain);
     json_t *report = read_report(command, view->domain.id);
     json_t *problems = json_object_get(report, "problems");
+    const struct bh_approach_ops *ops = bh_approach_ops(view->domain.approach);
+    const char *drawback = ops && ops->drawback ? ops->drawback(&view->domain) : NULL;
     struct bh_planned_identity identity;
 
+    if (drawback)
+        (void)json_object_set_new(json, "drawback", json_string(drawback));
     if (!bh_planned_identity(command->arena, &command->core->platform, view, &identity)) {
         (void)json_object_set_new(json, "mail_from_domain", bh_json_str(identity.mail_from_domain));
         (void)json_object_set_new(json, "dkim_domain", bh_json_str(identity.dkim_domain));
