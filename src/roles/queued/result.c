@@ -320,7 +320,7 @@ void refuse_flight(struct bh_queued *q, struct flight *flight, uint8_t verdict, 
 
 void hold_flight(struct bh_queued *q, struct flight *flight, struct identity *identity)
 {
-    enum { LOOK_AGAIN_MS = 4 * 3600 * 1000 }; /* what a lost notice of the change costs at most */
+    enum { LOOK_AGAIN_MS = 3600 * 1000 }; /* what a lost notice of the change costs at most */
     struct bh_queue_item *item = flight->item;
     struct bh_queue *queue = flight->queue;
     struct bh_buf detail = bh_buf_make(8192);
