@@ -27,7 +27,7 @@ static const struct bh_query list = {"SELECT" COLUMNS "WHERE domain = $1 AND sta
 static const struct bh_query history = {"SELECT" COLUMNS
                                         "WHERE domain = $1 AND state = 4 AND $2 = 0 ORDER BY id DESC LIMIT $3"};
 static const struct bh_query revoked_since = {
-    "SELECT id FROM dkim_key WHERE revoke_at > $1 AND state <> 2 ORDER BY id"};
+    "SELECT id FROM dkim_key WHERE revoke_at > 0 AND revoke_at > $1 AND state <> 2 ORDER BY id"};
 
 static const struct bh_query wish_get = {"SELECT ed25519, period_ms, asked_at FROM key_duty WHERE domain = $1"};
 static const struct bh_query wish_set = {
