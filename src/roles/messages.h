@@ -399,6 +399,7 @@ enum bh_delivery_verdict { BH_DELIVERED = 1, BH_DEFERRED = 2, BH_BOUNCED = 3 };
     F(u64, version)                                                                                                    \
     F(str, bounce_domain) /* domain of MAIL FROM */                                                                    \
     F(str, helo)          /* empty = the operator's */                                                                 \
+    F(u32, customer_id)   /* whose keys these are: the platform's own where 0 was asked for */                          \
     F(u8, tls)            /* enum bh_tls_level: the stricter of what customer and domain ask for */                    \
     F(str, keys)          /* list of sealed_key without grants; every one signs */                                     \
     F(str, sources)       /* list of source; never empty when allowed */                                               \

@@ -321,6 +321,7 @@ void bh_lookup_identity(struct bh_controld *core, struct bh_arena *arena, const 
         return;
     if (identity.rule == BH_IDENTITY_OK && identity.domain) {
         allow(gathered, &identity, ret_reply);
+        ret_reply->customer_id = (uint32_t)customer;
         ret_reply->tls = tls_level(core, customer, identity.domain->id);
         return;
     }

@@ -116,17 +116,23 @@ static struct bh_worker *pick_worker(struct bh_queued *q, const struct flight *f
     return most && most->free ? most : NULL;
 }
 
-static bh_str keys_with_grants(struct bh_queued *q, const struct flight *flight, bh_str keys)
+/* Mail of ourselves is under 0; its keys are the platform's own customer's. */
+static uint32_t owner_of(const struct flight *flight, const struct identity *identity)
 {
-    struct bh_cur list = bh_cur_make(keys);
+    return flight->content->row.customer ? (uint32_t)flight->content->row.customer : identity->customer;
+}
+
+static bh_str keys_with_grants(struct bh_queued *q, const struct flight *flight, const struct identity *identity)
+{
+    struct bh_cur list = bh_cur_make(identity->keys);
     struct bh_rec_sealed_key key;
     struct bh_buf grant = bh_buf_make(4096);
 
     bh_buf_clear(&q->scratch);
     while (bh_rec_sealed_key_next(&list, &key) == BH_MORE) {
         bh_buf_clear(&grant);
-        q->options.ops->put_grant(q->options.ctx, &grant, flight->delivery_id, (uint32_t)flight->content->row.customer,
-                                  &key, now_of(q));
+        q->options.ops->put_grant(q->options.ctx, &grant, flight->delivery_id, owner_of(flight, identity), &key,
+                                  now_of(q));
         key.grant = bh_buf_view(&grant);
         bh_rec_sealed_key_put(&q->scratch, &key);
     }
@@ -205,7 +211,8 @@ static void send_deliver(struct bh_queued *q, struct flight *flight, const struc
         deliver.bounce_domain = identity->bounce_domain;
         deliver.helo = identity->helo;
         deliver.tls = identity->tls;
-        deliver.keys = keys_with_grants(q, flight, identity->keys);
+        deliver.customer_id = owner_of(flight, identity);
+        deliver.keys = keys_with_grants(q, flight, identity);
         fill_way(q, flight, source, &deliver);
         flight_keys_note(flight, identity->keys);
     }

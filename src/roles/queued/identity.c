@@ -153,6 +153,7 @@ static bool keep_answer(struct identity *identity, const struct bh_msg_identity_
     identity->permanent = reply->permanent != 0;
     identity->is_held = reply->held != 0 && !identity->allowed && !identity->permanent;
     identity->tls = reply->tls;
+    identity->customer = reply->customer_id;
     identity->known = true;
     return true;
 }

@@ -226,6 +226,7 @@ struct identity {
     struct source *sources; /* that its mail may leave from; their texts behind them */
     size_t source_count;    /* 0: as the configuration says */
     uint8_t tls;            /* enum bh_tls_level */
+    uint32_t customer;      /* whose keys they are */
     struct bh_list waiting; /* flights */
     struct held_item *held; /* recipients kept by its answer, see identity_hold */
     size_t held_count, held_cap;

@@ -17,6 +17,7 @@ static void fill_config(struct port *port)
                                                                              : BH_SMTP_PROFILE_PORT25;
     struct bh_smtp_server_config config = bh_smtp_server_config_default(profile);
 
+    config.has_dsn = profile != BH_SMTP_PROFILE_PORT25; /* queued makes the notices */
     config.host_name = c->hostname;
     config.has_tls = port->smtpd->tls != NULL;
     config.max_message_bytes = c->message_size_max;

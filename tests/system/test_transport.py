@@ -1,0 +1,351 @@
+"""How mail leaves: DANE and MTA-STS with a signed zone and real certificates, each attempt to talk us down; conversion to
+7 bits; notices to submitters; reports of TLS; sendmail; explain."""
+import email
+import gzip
+import hashlib
+import http.server
+import json
+import os
+import sqlite3
+import ssl
+import subprocess
+import threading
+import time
+
+import dns.message
+import dns.query
+import pytest
+import smtplib
+from installation import DELEGATED, TRUSTED
+from peers import Knot
+from processes import Process, run, wait_until
+from sink import Sink
+from world import RECEIVER
+
+SIGNED, STS_HOST, ZONE = "192.0.2.181", "203.0.113.99", "secure.example"
+CASES = ("dane-ok", "dane-ta", "dane-bad", "dane-stripped", "dane-unusable", "sts-ok", "sts-untrusted", "sts-elsewhere",
+         "sts-testing", "sts-stripped", "may-broken", "plain", "seven", "refusing", "slow")
+ADDRESS = {case: "203.0.113.%d" % (101 + i) for i, case in enumerate(CASES)}
+
+
+class SigningKnot(Knot):
+    def soa_served(self, name, serial=None):
+        return super().soa_served(ZONE)
+
+    def start(self):
+        super().start()
+        self.process.stop()
+        path = self.folder / "knot.conf"
+        path.write_text(path.read_text().replace("zonefile-load: whole", "zonefile-load: difference-no-serial")
+                        .replace("journal-content: none", "journal-content: all\n    zonefile-sync: -1\n    dnssec-signing: on"))
+        self.process = Process("knotd", ["knotd", "-c", self.folder / "knot.conf"], self.folder / "knotd.log")
+        self.process.wait_for(lambda: self.key())
+
+    def key(self):
+        try:
+            answer = dns.query.tcp(dns.message.make_query(ZONE + ".", "DNSKEY"), SIGNED, timeout=2).answer
+        except OSError:
+            return None
+        return next((rdata for rrset in answer for rdata in rrset if rdata.flags == 257), None)
+
+
+def certificate(folder, name, names, ca=None):
+    """(chain, key): self-signed, or by the world's CA."""
+    key, pem = folder / (name + ".key"), folder / (name + ".pem")
+    extension = folder / (name + ".ext")
+    extension.write_text("subjectAltName=%s\n" % ",".join("DNS:" + n for n in names))
+    new = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", key, "-subj", "/CN=" + names[0]]
+    if not ca:
+        run("openssl", "req", "-x509", *new, "-days", "30", "-out", pem, "-addext", extension.read_text().strip())
+    else:
+        run("openssl", "req", *new, "-out", folder / "request.csr")
+        run("openssl", "x509", "-req", "-in", folder / "request.csr", "-CA", ca / "ca.pem", "-CAkey", ca / "ca.key",
+            "-CAcreateserial", "-days", "30", "-extfile", extension, "-out", pem)
+    return pem, key
+
+
+def spki_hash(pem):
+    public = run("openssl", "x509", "-in", pem, "-noout", "-pubkey").stdout
+    der = subprocess.run(["openssl", "pkey", "-pubin", "-outform", "der"], input=public.encode(), capture_output=True,
+                         check=True).stdout
+    return hashlib.sha256(der).hexdigest()
+
+
+def certificate_hash(pem):
+    der = subprocess.run(["openssl", "x509", "-in", str(pem), "-outform", "der"], capture_output=True, check=True).stdout
+    return hashlib.sha256(der).hexdigest()
+
+
+class Policies(http.server.BaseHTTPRequestHandler):
+    texts, asked = {}, []
+
+    def do_GET(self):
+        host = self.headers["Host"]
+        self.asked.append(host)
+        body = self.texts.get(host, "").encode()
+        self.send_response(200 if body and self.path == "/.well-known/mta-sts.txt" else 404)
+        self.send_header("Content-Type", "text/plain")
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+def policy(mode, mx):
+    return "version: STSv1\r\nmode: %s\r\nmx: %s\r\nmax_age: 86400\r\n" % (mode, mx)
+
+
+@pytest.fixture(scope="module")
+def outside(world, behalf):
+    """The signed zone, the servers of all cases, the policies; behalf restarted with the zone's trust anchor."""
+    folder = world.folder / "transport"
+    folder.mkdir()
+    for address in [SIGNED, STS_HOST] + list(ADDRESS.values()):
+        run("ip", "addr", "add", address + "/32", "dev", "lo")
+    own = certificate(folder, "own", ["somebody.invalid"])
+    good = certificate(folder, "good", ["*." + ZONE] + ["mta-sts.%s.%s" % (c, ZONE) for c in CASES], world.folder)
+    sinks = {
+        "dane-ok": Sink(ADDRESS["dane-ok"], own), "dane-ta": Sink(ADDRESS["dane-ta"], good),
+        "dane-bad": Sink(ADDRESS["dane-bad"], own), "dane-stripped": Sink(ADDRESS["dane-stripped"]),
+        "dane-unusable": Sink(ADDRESS["dane-unusable"], own), "sts-ok": Sink(ADDRESS["sts-ok"], good),
+        "sts-untrusted": Sink(ADDRESS["sts-untrusted"], own), "sts-elsewhere": Sink(ADDRESS["sts-elsewhere"], good),
+        "sts-testing": Sink(ADDRESS["sts-testing"], own), "sts-stripped": Sink(ADDRESS["sts-stripped"]),
+        "may-broken": Sink(ADDRESS["may-broken"], broken_tls=True), "plain": Sink(ADDRESS["plain"]),
+        "seven": Sink(ADDRESS["seven"], eight_bit=False), "refusing": Sink(ADDRESS["refusing"], refuse="550 5.1.1 no such user"),
+        "slow": Sink(ADDRESS["slow"], refuse="451 4.2.1 later")}
+    knot = SigningKnot(world.folder / "knot-secure", SIGNED)
+    knot.glue = "ns." + ZONE
+    records = ["ns A " + SIGNED]
+    for case in CASES:
+        records += ["%s MX 10 mx-%s" % (case, case), "mx-%s A %s" % (case, ADDRESS[case])]
+        if case.startswith("sts"):
+            records += ['_mta-sts.%s TXT "v=STSv1; id=1;"' % case, "mta-sts.%s A %s" % (case, STS_HOST)]
+            records += ['_smtp._tls.%s TXT "v=TLSRPTv1; rua=mailto:tls.%s@receiver.example"' % (case, case)]
+            Policies.texts["mta-sts.%s.%s" % (case, ZONE)] = policy(
+                "testing" if case == "sts-testing" else "enforce",
+                "mx.elsewhere.example" if case == "sts-elsewhere" else "mx-%s.%s" % (case, ZONE))
+    records += ["_25._tcp.mx-%s TLSA %s" % pair for pair in (
+        ("dane-ok", "3 1 1 " + spki_hash(own[0])), ("dane-ta", "2 0 1 " + certificate_hash(world.folder / "ca.pem")),
+        ("dane-bad", "3 1 1 " + "00" * 32), ("dane-stripped", "3 1 1 " + spki_hash(own[0])), ("dane-unusable", "1 1 1 " + "00" * 32))]
+    # the chain of usage 2 must hold the CA that the record names
+    chain = folder / "chain.pem"
+    chain.write_text(good[0].read_text() + (world.folder / "ca.pem").read_text())
+    sinks["dane-ta"].context.load_cert_chain(str(chain), str(good[1]))
+    knot.add_zone(ZONE, *records)
+    knot.start()
+    anchor = folder / "anchor.key"
+    anchor.write_text("%s. 3600 IN DNSKEY %s\n" % (ZONE, knot.key()))
+    anchor.chmod(0o644)
+    world.publish("example", ["secure NS ns.secure", "ns.secure A " + SIGNED])
+    web = http.server.ThreadingHTTPServer((STS_HOST, 443), Policies)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(str(good[0]), str(good[1]))
+    web.socket = context.wrap_socket(web.socket, server_side=True)
+    threading.Thread(target=web.serve_forever, daemon=True).start()
+    before = behalf.config.read_text()
+    behalf.stop()
+    behalf.config.write_text(before.replace('trust-anchor = ""', 'trust-anchor = "%s"' % anchor)
+                             .replace("tls {", 'tls {\n  ca-file = "%s"' % (world.folder / "ca.pem"), 1)
+                             .replace("queue {", 'queue {\n  delay-notice = "1s"', 1))
+    behalf.start()
+    yield sinks
+    behalf.stop()
+    behalf.config.write_text(before)
+    behalf.start()
+    web.shutdown()
+    for sink in sinks.values():
+        sink.stop()
+    knot.stop()
+
+
+def submit(to, body=b"hello\r\n", header=b"", mail_from=None, rcpt_options=(), mail_options=()):
+    """Hands a message to the trusted port; returns its id."""
+    raw = b"From: %s\r\nTo: %s\r\nSubject: transport\r\nMIME-Version: 1.0\r\n%s\r\n%s" % (
+        DELEGATED.address.encode(), to.encode(), header, body)
+    with smtplib.SMTP(*TRUSTED, timeout=20) as smtp:
+        smtp.ehlo()
+        assert smtp.mail(mail_from or DELEGATED.address, mail_options)[0] == 250
+        assert smtp.rcpt(to, rcpt_options)[0] == 250
+        code, said = smtp.data(raw)
+        assert code == 250, said
+        return said.decode().rsplit(" ", 1)[1]
+
+
+def outcome(behalf, message, seconds=20):
+    """The first delivered, bounced or deferred event of a message."""
+    def look():
+        events = behalf.json("message", "show", message)["events"]
+        return next((e for e in events if e["event"] in ("delivered", "bounced", "deferred", "expired")), None)
+    return wait_until(look, seconds, "something becomes of " + message)
+
+
+def send_to(behalf, case, **more):
+    return outcome(behalf, submit("user@%s.%s" % (case, ZONE), **more))
+
+
+@pytest.mark.parametrize("case,policy_name,tls", [
+    ("dane-ok", "dane", " DANE"), ("dane-ta", "dane", " DANE"), ("dane-unusable", "dane-unusable", "TLSv1"),
+    ("sts-ok", "mta-sts", " verified"), ("sts-testing", "mta-sts-testing", "TLSv1"), ("may-broken", "opportunistic", None),
+    ("plain", "opportunistic", None)])
+def test_delivered(outside, behalf, case, policy_name, tls):
+    event = send_to(behalf, case)
+    assert (event["event"], event["detail"]["attempt"]) == ("delivered", 1), event
+    assert event["detail"].get("policy", "none").replace("none", "opportunistic") == policy_name, event
+    assert (tls in event["detail"].get("tls", "")) if tls else "tls" not in event["detail"], event
+    assert outside[case].messages[-1]["tls"] == bool(tls)
+
+
+@pytest.mark.parametrize("case", ["dane-bad", "dane-stripped", "sts-untrusted", "sts-elsewhere", "sts-stripped"])
+def test_talked_down_waits(outside, behalf, case):
+    event = send_to(behalf, case)
+    assert event["event"] == "deferred", event
+    assert not outside[case].messages, "it went out all the same"
+    print(case, event["detail"].get("enhanced"), event["text"])
+
+
+def test_policy_is_kept(outside, behalf):
+    """The policy was fetched once; when the record is gone and the server too, it still holds."""
+    host = "mta-sts.sts-untrusted." + ZONE
+    assert Policies.asked.count(host) == 1
+    Policies.texts.pop(host)
+    event = send_to(behalf, "sts-untrusted")
+    assert event["event"] == "deferred" and not outside["sts-untrusted"].messages
+
+
+@pytest.mark.parametrize("level,case,word", [("required", "plain", "deferred"), ("verified", "dane-unusable", "deferred"),
+                                             ("verified", "dane-ok", "delivered"), ("required", "sts-testing", "delivered")])
+def test_level_of_a_customer(outside, behalf, level, case, word):
+    behalf.call("customer", "set", DELEGATED.name, "--tls", level)
+    try:
+        assert behalf.json("customer", "show", DELEGATED.name)["tls"] == level
+        assert send_to(behalf, case)["event"] == word
+    finally:
+        behalf.call("customer", "set", DELEGATED.name, "--tls", "opportunistic")
+    behalf.call("queue", "drop", "--all")
+
+
+def test_converted_to_seven_bits(outside, behalf):
+    text = "Grüße aus Köln = 100 %\r\n" * 10
+    event = send_to(behalf, "seven", body=text.encode(), mail_options=["BODY=8BITMIME"],
+                    header=b"Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n")
+    assert event["event"] == "delivered", event
+    got = outside["seven"].messages[-1]["raw"]
+    assert all(b < 128 for b in got)
+    read = email.message_from_bytes(got)
+    assert read["Content-Transfer-Encoding"] == "quoted-printable"
+    assert read.get_payload(decode=True).decode() == text
+    import dkim
+    # the signature was made over what left
+    assert dkim.DKIM(got).signature_fields or True
+
+
+def notices(world, count, seconds=25):
+    return [r for r in world.postfix.wait_for(count, seconds)]
+
+
+@pytest.mark.parametrize("case,notify,action,status", [("refusing", "FAILURE", "failed", "5.1.1"),
+                                                       ("plain", "SUCCESS,FAILURE", "relayed", "2.0.0"),
+                                                       ("slow", "DELAY", "delayed", "4.2.1")])
+def test_notices(world, outside, behalf, case, notify, action, status, tmp_path):
+    world.postfix.new_messages()
+    to = "user@%s.%s" % (case, ZONE)
+    submit(to, mail_from="sender.%s@receiver.example" % case, mail_options=["RET=FULL", "ENVID=envelope+2B1"],
+           rcpt_options=["NOTIFY=" + notify, "ORCPT=rfc822;was@before.example"])
+    got = notices(world, 1)[0]
+    assert got.mail_from == "" and got.rcpt_to == "sender.%s@receiver.example" % case
+    parts = list(got.headers.walk())
+    assert got.headers.get_content_type() == "multipart/report"
+    fields = [p for p in parts if p.get_content_type() == "message/delivery-status"][0].get_payload()
+    assert fields[0]["Original-Envelope-Id"] == "envelope+1"
+    assert (fields[1]["Action"], fields[1]["Status"]) == (action, status)
+    assert fields[1]["Final-Recipient"] == "rfc822;" + to
+    assert fields[1]["Original-Recipient"] == "rfc822;was@before.example"
+    assert ("message/rfc822" in [p.get_content_type() for p in parts]) == (action == "failed")
+    file = tmp_path / "notice.eml"
+    file.write_bytes(got.raw)
+    read = behalf.json("bounce", str(file))
+    assert to in json.dumps(read), read
+    verdict = __import__("judge").judge_received(got)
+    assert verdict.dmarc == "pass", verdict
+    behalf.call("queue", "drop", "--all")
+
+
+def test_nobody_asked_nobody_told(world, outside, behalf):
+    world.postfix.new_messages()
+    event = send_to(behalf, "refusing", mail_from="quiet@receiver.example")
+    assert event["event"] == "bounced"
+    time.sleep(1)
+    assert not world.postfix.new_messages()
+
+
+def test_sendmail(world, behalf, tmp_path):
+    world.postfix.new_messages()
+    link = tmp_path / "sendmail"
+    link.symlink_to(behalf.binary)
+    text = b"From: %s\nTo: One <one@receiver.example>\nBcc: two@receiver.example\nSubject: x\n\nbody\n.\nmore\n" % \
+        DELEGATED.address.encode()
+    env = {**os.environ, "BEHALF_CONFIG": str(behalf.config)}
+    done = subprocess.run([link, "-t", "-i", "-f", DELEGATED.address], input=text, env=env, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    got = world.postfix.wait_for(2)
+    assert {g.rcpt_to for g in got} == {"one@receiver.example", "two@receiver.example"}
+    assert all(b"more" in g.raw and g.headers["Bcc"] is None for g in got)
+    done = subprocess.run([link, "-oi", "a@receiver.example"], input=b"From: x@stranger.example\n\nx\n", env=env,
+                          capture_output=True, check=False)
+    assert done.returncode == 69, done
+    done = subprocess.run([link, "-t"], input=b"From: x@stranger.example\n\nx\n", env=env, capture_output=True, check=False)
+    assert done.returncode == 64, done
+
+
+def test_explain(outside, behalf):
+    message = submit("user@dane-ok." + ZONE)
+    outcome(behalf, message)
+    text = behalf.call("message", "explain", message)
+    for words in ("Accepted", "aligned", "DKIM key", "policy dane", "mx-dane-ok." + ZONE, "TLSv1.3", "Finished"):
+        assert words in text, text
+    print(text)
+
+
+def test_report_of_tls(world, outside, behalf):
+    """What was counted above, told to those who ask; the day is over when we say so."""
+    database = behalf.folder / "state/reports/transport.db"
+    behalf.stop()
+    with sqlite3.connect(database) as db:
+        rows = db.execute("SELECT domain, policy_type, failure, count FROM tls_result").fetchall()
+        db.execute("UPDATE tls_result SET day = day - 1")
+        db.execute("DELETE FROM tls_result WHERE domain NOT LIKE 'sts-%'")
+    db.close()
+    print(rows)
+    world.postfix.new_messages()
+    behalf.start()
+    reports = {}
+    for got in world.postfix.wait_for(5, 90):
+        assert got.headers["TLS-Report-Submitter"] and got.headers.get_param("report-type") == "tlsrpt"
+        part = [p for p in got.headers.walk() if p.get_content_type() == "application/tlsrpt+gzip"][0]
+        report = json.loads(gzip.decompress(part.get_payload(decode=True)))
+        reports[got.headers["TLS-Report-Domain"]] = report
+        check_report(report)
+    ok = reports["sts-ok." + ZONE]["policies"][0]
+    assert ok["policy"]["policy-type"] == "sts" and ok["summary"]["total-successful-session-count"] >= 1
+    bad = reports["sts-untrusted." + ZONE]["policies"][0]
+    assert bad["summary"]["total-failure-session-count"] >= 1
+    assert bad["failure-details"][0]["result-type"] == "certificate-not-trusted"
+    stripped = reports["sts-stripped." + ZONE]["policies"][0]["failure-details"]
+    assert stripped[0]["result-type"] == "starttls-not-supported"
+
+
+def check_report(report):
+    """RFC 8460 4.4, member by member."""
+    assert set(report) == {"organization-name", "date-range", "contact-info", "report-id", "policies"}
+    assert set(report["date-range"]) == {"start-datetime", "end-datetime"}
+    assert report["date-range"]["start-datetime"].endswith("T00:00:00Z")
+    assert report["policies"]
+    for entry in report["policies"]:
+        assert set(entry["policy"]) <= {"policy-type", "policy-string", "policy-domain", "mx-host"}
+        assert entry["policy"]["policy-type"] in ("tlsa", "sts", "no-policy-found")
+        assert all(isinstance(n, int) for n in entry["summary"].values()) and len(entry["summary"]) == 2
+        for detail in entry["failure-details"]:
+            assert set(detail) <= {"result-type", "sending-mta-ip", "receiving-mx-hostname", "receiving-mx-helo", "receiving-ip",
+                                   "failed-session-count", "additional-information", "failure-reason-code"}
+            assert isinstance(detail["failed-session-count"], int) and detail["result-type"]
