@@ -483,6 +483,20 @@ static struct check *find_check(struct bh_controld *core, int64_t domain)
     return NULL;
 }
 
+/* The addresses are views of what is loaded now, and a check outlives the next loading. */
+static bh_err keep_egress(struct check *check)
+{
+    bh_str *own = bh_arena_array(check->arena, check->platform.egress_count + 1, sizeof(*own));
+
+    for (size_t i = 0; own && i < check->platform.egress_count; i++) {
+        own[i] = bh_arena_dup(check->arena, check->platform.egress[i]);
+        if (!own[i].p)
+            return BH_E_NOMEM;
+    }
+    check->platform.egress = own;
+    return own ? BH_OK : BH_E_NOMEM;
+}
+
 static bh_err new_check(struct bh_controld *core, int64_t domain, struct check **ret_check)
 {
     struct check *check = calloc(1, sizeof(*check));
@@ -506,6 +520,8 @@ static bh_err new_check(struct bh_controld *core, int64_t domain, struct check *
         err = bh_egress_relied(core, check->arena, &check->view.domain, check->view.domain.can_send,
                                &check->platform.egress, &check->platform.egress_count);
     }
+    if (!err)
+        err = keep_egress(check);
     if (err) {
         bh_arena_free(check->arena);
         free(check);

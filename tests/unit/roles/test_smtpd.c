@@ -557,7 +557,7 @@ static void test_submission(void **state)
 
     EXPECT(&c, "", "220 mta1.test ESMTP\r\n");
     expect_start(&c, "EHLO me.test\r\n",
-                 "250-mta1.test\r\n250-PIPELINING\r\n250-SIZE 10485760\r\n250-STARTTLS\r\n250-8BIT");
+                 "250-mta1.test\r\n250-PIPELINING\r\n250-SIZE 10485760\r\n250-STARTTLS\r\n250-DSN");
     expect_start(&c, "MAIL FROM:<x@y.z>\r\n", "530 5.7.0 ");
     EXPECT(&c, "STARTTLS\r\n", "220 2.0.0 Ready to start TLS\r\n");
     start_tls(&c);
