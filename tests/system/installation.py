@@ -30,7 +30,7 @@ def make_installation(world):
                  {"address": "%s:%d" % API, "protocol": "http"}, {"address": SUBMISSION + ":443", "protocol": "https"},
                  {"address": NS1 + ":53", "protocol": "dns"}, {"address": NS2 + ":53", "protocol": "dns"}]
     sections = {"nameserver ns1": {"address": [NS1]}, "nameserver ns2": {"address": [NS2]},
-                "inbound": {"address": [SUBMISSION]}, "egress": {"address": [EGRESS, EGRESS6]},
+                "inbound": {"address": [SUBMISSION]}, "egress": {"address": [EGRESS, EGRESS6], "keep": "5s"},
                 "tls": {"certificate": world.folder / "tls.pem", "key": world.folder / "tls.key"},
                 "resolver": {"forward": [RESOLVER + "@53"], "trust-anchor": ""},
                 "queue": {"retry-first": "2s", "retry-max": "5s"},
