@@ -9,6 +9,8 @@
 #include "zone.h"
 #include <behalf/spf.h>
 
+enum { MX_MAX = 10, LOOKUPS_MAX = 10 }; /* RFC 7208 4.6.4 */
+
 struct set {
     struct bh_network *list;
     size_t count, cap;
@@ -218,8 +220,6 @@ static void add_host(struct flat *flat, bh_str name, const struct bh_spf_term *t
         flat->result->dead++;
 }
 
-enum { MX_MAX = 10 };
-
 static void add_mail_servers(struct flat *flat, bh_str name, const struct bh_spf_term *term, struct set *out)
 {
     const struct bh_flat_answer *answer = find_answer(flat, name, BH_DNS_MX);
@@ -316,7 +316,7 @@ static const char *why_kept(const struct bh_spf_term *term)
     return term->macros ? "its name depends on the message" : NULL;
 }
 
-static void keep(struct flat *flat, struct matched *matched, bh_str term, const char *why)
+static void keep(struct matched *matched, bh_str term, const char *why)
 {
     if (!term.p || matched->kept_count == BH_FLAT_KEPT_MAX) {
         matched->bad = "a term in it means something else in another record";
@@ -325,7 +325,6 @@ static void keep(struct flat *flat, struct matched *matched, bh_str term, const 
     for (size_t i = 0; i < matched->kept_count; i++)
         if (bh_str_eq_ci(matched->kept[i].term, term))
             return;
-    (void)flat;
     matched->kept[matched->kept_count++] = (struct bh_flat_kept){term, why};
 }
 
@@ -360,7 +359,7 @@ static void match(struct flat *flat, const struct bh_spf_term *term, bh_str doma
     if (bh_spf_kind_looks_up(term->kind))
         flat->lookups++;
     if (why_kept(term)) {
-        keep(flat, out, standing_alone(flat, &plain, domain), why_kept(term));
+        keep(out, standing_alone(flat, &plain, domain), why_kept(term));
         return;
     }
     if (term->kind == BH_SPF_IP4 || term->kind == BH_SPF_IP6) {
@@ -377,14 +376,13 @@ static void match(struct flat *flat, const struct bh_spf_term *term, bh_str doma
             const char *why = out->bad;
 
             *out = (struct matched){0};
-            keep(flat, out, standing_alone(flat, &plain, domain), why);
+            keep(out, standing_alone(flat, &plain, domain), why);
         }
     }
 }
 
 struct walking {
     struct set seen; /* taken by terms with another qualifier */
-    bool after_kept; /* such a term behind one that stays would need its order */
     bh_str redirect;
     bool has_all;
 };
@@ -409,7 +407,7 @@ static void take_term(struct flat *flat, const struct bh_spf_term *term, bh_str 
         return;
     }
     for (size_t i = 0; i < one->kept_count; i++)
-        keep(flat, out, one->kept[i].term, one->kept[i].why);
+        keep(out, one->kept[i].term, one->kept[i].why);
     if (term->qualifier != '+') {
         add_all_of(flat, &walking->seen, &one->pass);
         return;
@@ -476,7 +474,7 @@ static void follow_redirect(struct flat *flat, unsigned depth, const struct walk
     left = subtract(flat, &rest->pass, &walking->seen);
     add_all_of(flat, &out->pass, &left);
     for (size_t i = 0; i < rest->kept_count; i++)
-        keep(flat, out, rest->kept[i].term, rest->kept[i].why);
+        keep(out, rest->kept[i].term, rest->kept[i].why);
 }
 
 /* Which addresses `record` passes. Recursion is bounded by enter(). */
@@ -572,7 +570,7 @@ static void take_top_term(struct top *top, const struct bh_spf_term *term, bh_st
         return;
     add_all_of(flat, &segment->pass, &one->pass);
     for (size_t i = 0; i < one->kept_count; i++)
-        keep(flat, segment, one->kept[i].term, one->kept[i].why);
+        keep(segment, one->kept[i].term, one->kept[i].why);
     if (one->bad || segment->bad)
         refuse(flat, "has a term that means something else in another record", flat->request->domain);
 }
@@ -762,8 +760,6 @@ static void write_all(struct top *top)
         flat->err = BH_E_NOMEM;
 }
 
-enum { LOOKUPS_MAX = 10 }; /* RFC 7208 4.6.4 */
-
 static void flatten(struct flat *flat, struct top *top)
 {
     struct bh_flat_result *result = flat->result;
@@ -801,23 +797,4 @@ bh_err bh_spf_flatten(struct bh_arena *arena, const struct bh_flat_request *requ
     if (ret_result->problem.n)
         ret_result->question_count = 0;
     return flat->err;
-}
-
-bh_err bh_flat_source_check(bh_str text)
-{
-    struct bh_buf record = bh_buf_make(1024);
-    struct bh_spf_terms terms;
-    struct bh_spf_term term = {.kind = BH_SPF_ALL};
-    bh_err err = BH_E_SYNTAX;
-
-    bh_buf_printf(&record, "v=spf1 %.*s", BH_FMT(text));
-    if (!bh_buf_err(&record) && text.n && bh_str_find(text, ' ') == text.n) {
-        terms = bh_spf_terms_of(bh_buf_view(&record));
-        if (bh_spf_terms_next(&terms, &term, NULL) == BH_MORE && term.qualifier == '+' && !term.macros &&
-            (term.kind == BH_SPF_IP4 || term.kind == BH_SPF_IP6 ||
-             ((term.kind == BH_SPF_INCLUDE || term.kind == BH_SPF_A || term.kind == BH_SPF_MX) && term.target.p)))
-            err = BH_OK;
-    }
-    bh_buf_free(&record);
-    return err;
 }
