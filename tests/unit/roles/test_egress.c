@@ -502,7 +502,6 @@ static int64_t add_pasting(struct world *w, const char *name, const char *spf)
     return domain.id;
 }
 
-/* What a server says about SPF at `name`. */
 static bh_str spf_at(struct world *w, struct bh_arena *arena, int server, bh_str name)
 {
     const struct served *served = &w->served[server];
@@ -518,7 +517,6 @@ static bool lists(bh_str spf, bh_str address)
     return bh_str_search(spf, address) < spf.n;
 }
 
-/* True when mail of the domain from `address` passes SPF for whoever asks this server. */
 static bool passes(struct world *w, struct bh_arena *arena, int server, const struct bh_domain *domain, bh_str address)
 {
     bh_str include = bh_platform_target(arena, &w->core.platform, &domain->token, BH_STR("spf"));
