@@ -208,7 +208,7 @@ static void open_engine(struct world *w)
 {
     struct bh_store_problem problem = {""};
 
-    if (bh_store_open(&(struct bh_store_options){w->db, &bh_spool_schema, "queued", NULL}, &problem, &w->store))
+    if (bh_store_open(&(struct bh_store_options){w->db, &bh_spool_schema, "queued", w->vfs}, &problem, &w->store))
         fail_msg("%s", problem.text);
     w->options.store = w->store;
     w->options.body_dir = w->body_dir;
@@ -281,6 +281,29 @@ void world_free(struct world *w)
     free(w->replies);
     free(w->command_answer);
     (void)close(w->log.fd);
+}
+
+void world_shut(struct world *w)
+{
+    char old[160];
+
+    (void)snprintf(old, sizeof(old), "%s/%d", w->dir, w->generation);
+    bh_queued_free(w->engine);
+    bh_store_close(w->store);
+    w->engine = NULL;
+    w->store = NULL;
+    remove_tree(old);
+    w->generation++;
+    make_dir(w);
+    assert_int_equal(mkdir(w->body_dir, 0700), 0);
+}
+
+void world_open(struct world *w)
+{
+    for (int i = 0; i < SENDERS; i++)
+        w->senders[i].held_count = 0;
+    w->reply_count = 0;
+    open_engine(w);
 }
 
 static void copy_file(const char *from, const char *to)

@@ -39,6 +39,7 @@ struct sender {
 
 struct world {
     char dir[64];
+    const char *vfs; /* of the store; NULL: the system's */
     int generation; /* of the directory: each kill makes a new one */
     bh_time_ms now;
     struct bh_random_seeded random;
@@ -76,6 +77,10 @@ void world_new(struct world *world, uint32_t sender_count);
 void world_free(struct world *world);
 /* The engine and its store are gone as by kill -9, and come up again on what the disk has. Senders live on. */
 void world_kill(struct world *world);
+/* As after a power cut: shut leaves an empty directory (w->db, w->body_dir) for what the disk has kept; open starts on
+ * it, and the senders know nothing. */
+void world_shut(struct world *world);
+void world_open(struct world *world);
 /* A sender connects, reports what it holds, repeats its results, offers slots. */
 void world_connect(struct world *world, struct sender *sender, uint32_t slots);
 void world_disconnect(struct world *world, struct sender *sender);
