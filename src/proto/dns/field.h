@@ -29,4 +29,19 @@ BH_MUST bh_err bh_dns_svcparams_parse(struct bh_dns_lexer *lexer, struct bh_buf 
 /* A character string's text in quotes. */
 void bh_dns_string_print(struct bh_buf *out, bh_str bytes);
 
+/* Fields of rare types (rdata_rare.c). The parsers append wire form: BH_E_SYNTAX, BH_E_RANGE. */
+BH_MUST bh_err bh_dns_algorithm_parse(bh_str text, struct bh_buf *out);
+BH_MUST bh_err bh_dns_certificate_type_parse(bh_str text, struct bh_buf *out);
+void bh_dns_certificate_type_print(struct bh_buf *out, unsigned number);
+/* `bytes` bytes as hex digits with a separator between groups of `group` bytes. */
+BH_MUST bh_err bh_dns_hex_groups_parse(bh_str text, size_t bytes, size_t group, char separator, struct bh_buf *out);
+void bh_dns_hex_groups_print(struct bh_buf *out, bh_str bytes, size_t group, char separator);
+BH_MUST bh_err bh_dns_apl_item_parse(bh_str text, struct bh_buf *out);
+bool bh_dns_apl_valid(bh_str items);
+void bh_dns_apl_print(struct bh_buf *out, bh_str items);
+/* All of the entry, of which `first` was read. */
+BH_MUST bh_err bh_dns_loc_parse(const struct bh_dns_token *first, struct bh_dns_lexer *lexer, struct bh_buf *out);
+bool bh_dns_loc_valid(bh_str loc);
+void bh_dns_loc_print(struct bh_buf *out, bh_str loc);
+
 #endif

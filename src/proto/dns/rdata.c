@@ -12,16 +12,24 @@ static size_t fixed_size(char code)
 {
     switch (code) {
     case '1':
+    case 'g':
         return 1;
     case '2':
     case 'T':
+    case 'C':
         return 2;
     case '4':
     case 'p':
     case 'a':
     case 't':
         return 4;
+    case 'e':
+        return 6;
+    case 'E':
+    case 'i':
+        return 8;
     case '6':
+    case 'L':
         return 16;
     default:
         return 0;
@@ -76,6 +84,10 @@ static bool field_valid(const struct bh_dns_field *field)
         return bitmap_valid(field->bytes);
     if (field->code == 'w')
         return bh_dns_svcparams_valid(field->bytes);
+    if (field->code == 'P')
+        return bh_dns_apl_valid(field->bytes);
+    if (field->code == 'L')
+        return bh_dns_loc_valid(field->bytes);
     if (field->code == 'b' || field->code == 'x' || field->code == 'c')
         return field->bytes.n > 0;
     return true;
@@ -143,8 +155,8 @@ void bh_dns_rdata_canonical(uint16_t type, bh_str rdata, struct bh_buf *out)
     size_t start = out->n;
 
     bh_buf_add(out, rdata);
-    /* RFC 6840 5.1 takes NSEC off the list of RFC 4034 6.2; SVCB and HTTPS were never on it. */
-    if (type == BH_DNS_NSEC || type == BH_DNS_SVCB || type == BH_DNS_HTTPS || bh_buf_err(out))
+    /* RFC 6840 5.1 takes NSEC off the list of RFC 4034 6.2; SVCB, HTTPS, LP were never on it. */
+    if (type == BH_DNS_NSEC || type == BH_DNS_LP || type == BH_DNS_SVCB || type == BH_DNS_HTTPS || bh_buf_err(out))
         return;
     while (bh_dns_field_next(&format, &cur, &field))
         if (field.code == 'n' || field.code == 'm')
@@ -214,6 +226,31 @@ static void print_bitmap(struct bh_buf *out, bh_str bitmap)
     }
 }
 
+static void print_rare_field(struct bh_buf *out, const struct bh_dns_field *field)
+{
+    switch (field->code) {
+    case 'C':
+        bh_dns_certificate_type_print(out, (unsigned)number_of(field->bytes));
+        break;
+    case 'P':
+        bh_dns_apl_print(out, field->bytes);
+        break;
+    case 'L':
+        bh_dns_loc_print(out, field->bytes);
+        break;
+    case 'e':
+    case 'E':
+        bh_dns_hex_groups_print(out, field->bytes, 1, '-');
+        break;
+    case 'i':
+        bh_dns_hex_groups_print(out, field->bytes, 2, ':');
+        break;
+    default:
+        bh_buf_printf(out, "%u", (unsigned)number_of(field->bytes));
+        break;
+    }
+}
+
 static void print_field(struct bh_buf *out, const struct bh_dns_field *field)
 {
     switch (field->code) {
@@ -254,7 +291,7 @@ static void print_field(struct bh_buf *out, const struct bh_dns_field *field)
         bh_dns_svcparams_print(out, field->bytes);
         break;
     default:
-        bh_buf_printf(out, "%u", (unsigned)number_of(field->bytes));
+        print_rare_field(out, field);
         break;
     }
 }
@@ -289,7 +326,8 @@ void bh_dns_rdata_print(struct bh_buf *out, uint16_t type, bh_str rdata)
         return;
     }
     while (bh_dns_field_next(&format, &cur, &field)) {
-        if (field.bytes.n == 0 && (field.code == 'w' || field.code == 'B' || field.code == 'x' || field.code == 'b'))
+        if (field.bytes.n == 0 &&
+            (field.code == 'w' || field.code == 'B' || field.code == 'x' || field.code == 'b' || field.code == 'P'))
             continue;
         bh_buf_add(out, bh_str_c(sep));
         print_field(out, &field);

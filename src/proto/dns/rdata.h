@@ -18,11 +18,14 @@ enum {
     BH_DNS_OPT = 41,
     BH_DNS_RRSIG = 46,
     BH_DNS_NSEC = 47,
+    BH_DNS_NSEC3 = 50,
+    BH_DNS_NSEC3PARAM = 51,
     BH_DNS_CDS = 59,
     BH_DNS_CDNSKEY = 60,
     BH_DNS_SVCB = 64,
     BH_DNS_HTTPS = 65,
     BH_DNS_SPF = 99,
+    BH_DNS_LP = 107,
     BH_DNS_TSIG = 250,
     BH_DNS_IXFR = 251,
     BH_DNS_AXFR = 252,
@@ -40,7 +43,7 @@ void bh_dns_type_print(struct bh_buf *out, uint16_t type);
 /* "IN", "CH", "HS", "CLASS7". */
 BH_MUST bh_err bh_dns_class_parse(bh_str text, uint16_t *ret_class);
 void bh_dns_class_print(struct bh_buf *out, uint16_t klass);
-/* Seconds, or units as in "1h30m" (w d h m s); at most 2^31-1 (RFC 2181 8). BH_E_SYNTAX, BH_E_RANGE. */
+/* Seconds, or units as in "1h30m" (w d h m s); above 2^31-1 it is 0 (RFC 2181 8). BH_E_SYNTAX, BH_E_RANGE. */
 BH_MUST bh_err bh_dns_ttl_parse(bh_str text, uint32_t *ret_ttl_s);
 
 /* Reads the rest of the lexer's entry as rdata of `type` and appends the wire form. Relative names get `origin`

@@ -191,6 +191,42 @@ static bh_err parse_bitmap(struct rdata_parser *parser, const struct bh_dns_toke
     return err == BH_DONE ? BH_OK : err;
 }
 
+static bh_err parse_apl(struct rdata_parser *parser, const struct bh_dns_token *first)
+{
+    struct bh_dns_token token = *first;
+    bh_err err = BH_MORE;
+
+    while (err == BH_MORE) {
+        err = bh_dns_apl_item_parse(token.text, parser->out);
+        if (err)
+            return err;
+        err = bh_dns_lexer_next(parser->lexer, &token);
+    }
+    return err == BH_DONE ? BH_OK : err;
+}
+
+static bh_err parse_rare_field(struct rdata_parser *parser, char code, const struct bh_dns_token *token)
+{
+    switch (code) {
+    case 'g':
+        return bh_dns_algorithm_parse(token->text, parser->out);
+    case 'C':
+        return bh_dns_certificate_type_parse(token->text, parser->out);
+    case 'e':
+        return bh_dns_hex_groups_parse(token->text, 6, 1, '-', parser->out);
+    case 'E':
+        return bh_dns_hex_groups_parse(token->text, 8, 1, '-', parser->out);
+    case 'i':
+        return bh_dns_hex_groups_parse(token->text, 8, 2, ':', parser->out);
+    case 'L':
+        return bh_dns_loc_parse(token, parser->lexer, parser->out);
+    case 'P':
+        return parse_apl(parser, token);
+    default:
+        return BH_E_BUG;
+    }
+}
+
 static bh_err parse_field(struct rdata_parser *parser, char code, const struct bh_dns_token *token)
 {
     uint32_t seconds = 0;
@@ -234,7 +270,7 @@ static bh_err parse_field(struct rdata_parser *parser, char code, const struct b
     case 'B':
         return parse_bitmap(parser, token);
     default:
-        return BH_E_BUG;
+        return parse_rare_field(parser, code, token);
     }
 }
 
@@ -257,7 +293,7 @@ static bh_err parse_unknown(struct rdata_parser *parser)
 
 static bool may_be_missing(char code)
 {
-    return code == 'w' || code == 'B'; /* SvcParams and bitmaps may be empty */
+    return code == 'w' || code == 'B' || code == 'P'; /* SvcParams, bitmaps and lists may be empty */
 }
 
 static bh_err parse_fields(struct rdata_parser *parser, const char *format, const struct bh_dns_token *first)

@@ -2,36 +2,22 @@
 #include "types.h"
 #include "rdata.h"
 
+/* In the order of the numbers. */
 static const struct bh_dns_type_row rows[] = {
-    {1, "A", "a"},
-    {2, "NS", "n"},
-    {5, "CNAME", "n"},
-    {6, "SOA", "nn4pppp"},
-    {12, "PTR", "n"},
-    {13, "HINFO", "ss"},
-    {15, "MX", "2n"},
-    {16, "TXT", "S"},
-    {17, "RP", "mm"},
-    {18, "AFSDB", "2m"},
-    {28, "AAAA", "6"},
-    {33, "SRV", "222m"},
-    {35, "NAPTR", "22sssm"},
-    {39, "DNAME", "m"},
-    {43, "DS", "211x"},
-    {44, "SSHFP", "11x"},
-    {46, "RRSIG", "T114tt2mb"},
-    {47, "NSEC", "mB"},
-    {48, "DNSKEY", "211b"},
-    {52, "TLSA", "111x"},
-    {53, "SMIMEA", "111x"},
-    {59, "CDS", "211x"},
-    {60, "CDNSKEY", "211b"},
-    {61, "OPENPGPKEY", "b"},
-    {64, "SVCB", "2mw"},
-    {65, "HTTPS", "2mw"},
-    {99, "SPF", "S"},
-    {256, "URI", "22v"},
-    {257, "CAA", "1cv"},
+    {1, "A", "a"},           {2, "NS", "n"},           {5, "CNAME", "n"},      {6, "SOA", "nn4pppp"},
+    {7, "MB", "n"},          {8, "MG", "n"},           {9, "MR", "n"},         {12, "PTR", "n"},
+    {13, "HINFO", "ss"},     {14, "MINFO", "nn"},      {15, "MX", "2n"},       {16, "TXT", "S"},
+    {17, "RP", "mm"},        {18, "AFSDB", "2m"},      {19, "X25", "s"},       {20, "ISDN", "S"},
+    {21, "RT", "2m"},        {24, "SIG", "Tg14tt2mb"}, {25, "KEY", "21gb"},    {26, "PX", "2mm"},
+    {27, "GPOS", "sss"},     {28, "AAAA", "6"},        {29, "LOC", "L"},       {33, "SRV", "222m"},
+    {35, "NAPTR", "22sssm"}, {36, "KX", "2m"},         {37, "CERT", "C2gb"},   {39, "DNAME", "m"},
+    {42, "APL", "P"},        {43, "DS", "2g1x"},       {44, "SSHFP", "11x"},   {46, "RRSIG", "Tg14tt2mb"},
+    {47, "NSEC", "mB"},      {48, "DNSKEY", "21gb"},   {49, "DHCID", "b"},     {52, "TLSA", "111x"},
+    {53, "SMIMEA", "111x"},  {56, "NINFO", "S"},       {59, "CDS", "2g1x"},    {60, "CDNSKEY", "21gb"},
+    {61, "OPENPGPKEY", "b"}, {62, "CSYNC", "42B"},     {63, "ZONEMD", "411x"}, {64, "SVCB", "2mw"},
+    {65, "HTTPS", "2mw"},    {99, "SPF", "S"},         {104, "NID", "2i"},     {105, "L32", "2a"},
+    {106, "L64", "2i"},      {107, "LP", "2m"},        {108, "EUI48", "e"},    {109, "EUI64", "E"},
+    {256, "URI", "22v"},     {257, "CAA", "1cv"},      {258, "AVC", "S"},      {32769, "DLV", "2g1x"},
 };
 
 /* Meta types have a name in queries and bitmaps, no rdata of ours. */
@@ -44,10 +30,17 @@ enum { ROWS = sizeof rows / sizeof rows[0], META_ROWS = sizeof meta_rows / sizeo
 
 const struct bh_dns_type_row *bh_dns_type_row(uint16_t type)
 {
-    for (size_t i = 0; i < ROWS; i++)
-        if (rows[i].type == type)
-            return &rows[i];
-    return NULL;
+    size_t low = 0, high = ROWS;
+
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+
+        if (rows[middle].type < type)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < ROWS && rows[low].type == type ? &rows[low] : NULL;
 }
 
 static const char *type_name(uint16_t type)
@@ -158,8 +151,9 @@ bh_err bh_dns_ttl_parse(bh_str text, uint32_t *ret_ttl_s)
         if (number > UINT32_MAX || total > UINT32_MAX)
             return BH_E_RANGE;
     }
-    if (total + number > INT32_MAX)
+    total += number;
+    if (total > UINT32_MAX)
         return BH_E_RANGE;
-    *ret_ttl_s = (uint32_t)(total + number);
+    *ret_ttl_s = total > INT32_MAX ? 0 : (uint32_t)total; /* RFC 2181 8: with the highest bit set it is as if zero */
     return BH_OK;
 }

@@ -6,7 +6,9 @@
  *   a 6  IPv4, IPv6 address                                    T  type mnemonic        t  time (RFC 4034 3.2)
  *   s  one character string, S  one or more up to the end      c  CAA tag              v  rest as one string
  *   b  rest in base64       x  rest in hex                     B  type bitmap          w  SvcParams
- * b x v w B S take the rest of the rdata, so they stand last. */
+ *   g  security algorithm, number or mnemonic (RFC 4034 A.1)   C  certificate type (RFC 4398 2.1)
+ *   L  location (RFC 1876)  P  address prefixes (RFC 3123)     e E  EUI-48, EUI-64     i  64 bits (RFC 6742)
+ * b x v w B S P take the rest of the rdata, so they stand last. */
 #ifndef BH_PROTO_DNS_TYPES_H
 #define BH_PROTO_DNS_TYPES_H
 

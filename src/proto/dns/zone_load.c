@@ -1,6 +1,8 @@
 /* Zones from text, and sets that follow changes. */
 #include "zone_load.h"
 
+enum { GENERATE_MAX = 1 << 20 }; /* records by $GENERATE in a zone */
+
 /* ---- master files ---- */
 
 static bh_err fail(struct bh_dns_zone_error *error, bh_err err, unsigned line, const char *why, bh_str name)
@@ -35,6 +37,7 @@ static bh_err find_apex(bh_str text, struct bh_dns_name *ret_apex, struct bh_dns
     bh_err err;
 
     bh_dns_zonefile_begin(&file, text, NULL, 3600, NULL, NULL);
+    bh_dns_zonefile_allow_generate(&file, GENERATE_MAX);
     while ((err = bh_dns_zonefile_next(&file, &record)) == BH_MORE && record.type != BH_DNS_SOA)
         ;
     if (err == BH_MORE)
@@ -94,6 +97,7 @@ bh_err bh_dns_zone_from_text(struct bh_dns_zone_builder *builder, bh_str text, c
         return err == BH_DONE ? fail(ret_error, BH_E_INVALID, 0, "no SOA record", (bh_str){NULL, 0}) : err;
     bh_dns_zone_builder_begin(builder, bh_dns_name_view(&apex));
     bh_dns_zonefile_begin(&file, text, origin, 3600, NULL, NULL);
+    bh_dns_zonefile_allow_generate(&file, GENERATE_MAX);
     err = add_records(builder, &apex, &file, ret_error);
     bh_dns_zonefile_end(&file);
     return err ? err : finish(builder, ret_zone, ret_error);

@@ -1,7 +1,8 @@
 /* zonefile.h: a pull parser for master files (RFC 1035 5): one record per call, from a text in memory.
  *
- * Knows $ORIGIN, $TTL (RFC 2308 4), inherited owners and TTLs, parentheses, quotes, escapes, comments and RFC 3597
- * types. $INCLUDE and $GENERATE are refused: the library opens no files. Other $-directives go to the caller. */
+ * Knows $ORIGIN, $TTL (RFC 2308 4), inherited owners and TTLs, parentheses, quotes, escapes, comments, RFC 3597 types
+ * and, where the caller allows it, BIND's $GENERATE. $INCLUDE is refused: the library opens no files. Other
+ * $-directives go to the caller. */
 #ifndef BH_PROTO_DNS_ZONEFILE_H
 #define BH_PROTO_DNS_ZONEFILE_H
 
@@ -21,8 +22,21 @@ struct bh_dns_zonefile_record {
 typedef bh_err bh_dns_zonefile_directive(void *ctx, bh_str keyword, struct bh_dns_lexer *arguments,
                                          const struct bh_dns_name *origin);
 
+/* A $GENERATE that is under way (generate.c). */
+struct bh_dns_generate {
+    bool allowed, running;
+    uint32_t value, stop, step;
+    bh_str owner;   /* text with $ in it */
+    bh_str data;    /* likewise; the rest of the entry, or what stands in quotes */
+    unsigned depth; /* parentheses open where `data` begins */
+    uint32_t left;  /* records that may still be made by all $GENERATE of the file */
+    struct bh_buf text;
+};
+
 struct bh_dns_zonefile {
     struct bh_dns_lexer lexer;
+    struct bh_dns_generate generate;
+    struct bh_dns_zonefile_record pattern; /* TTL, class, type and line of the $GENERATE */
     struct bh_dns_name origin;
     struct bh_dns_name owner;
     bool has_owner;
@@ -40,6 +54,8 @@ struct bh_dns_zonefile {
 void bh_dns_zonefile_begin(struct bh_dns_zonefile *file, bh_str text, const struct bh_dns_name *origin,
                            uint32_t default_ttl_s, bh_dns_zonefile_directive *directive, void *directive_ctx);
 void bh_dns_zonefile_end(struct bh_dns_zonefile *file);
+/* Allows $GENERATE and so many records made by it; without this call it is refused: a line can make a million. */
+void bh_dns_zonefile_allow_generate(struct bh_dns_zonefile *file, uint32_t records);
 
 /* The next record. BH_MORE with *ret_record written, BH_DONE at the end; an error (class PEER or LIMIT) with
  * file->why and file->error_line set, after which only bh_dns_zonefile_end may be called. */

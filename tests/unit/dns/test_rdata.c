@@ -76,6 +76,23 @@ static void test_svcb(void **state)
           "16 foo.example.org. alpn=\"f\\\\\\\\oo\\\\,bar,h2\"");
 }
 
+static void test_rare(void **state)
+{
+    check("LOC", "52 22 23.000 N 4 53 32.000 E -2.00m 0.00m 10000m 10m", NULL,
+          "52 22 23.000 N 4 53 32.000 E -2.00m 0m 10000m 10m");
+    check("LOC", "42 N 71 w 0", NULL, "42 0 0.000 N 71 0 0.000 W 0.00m 1m 10000m 10m");
+    check("APL", "1:192.168.32.0/21 !1:192.168.38.0/28 2:2001:db8::/32", "00011503c0a82000011c83c0a8260002200420010db8",
+          "1:192.168.32.0/21 !1:192.168.38.0/28 2:2001:db8::/32");
+    check("EUI48", "00-00-5e-00-53-2A", "00005e00532a", "00-00-5e-00-53-2a");
+    check("EUI64", "00-00-5e-ef-10-00-00-2a", "00005eef1000002a", "00-00-5e-ef-10-00-00-2a");
+    check("NID", "10 0014:4fff:ff20:ee64", "000a00144fffff20ee64", "10 0014:4fff:ff20:ee64");
+    check("CERT", "PGP 0 0 AQID", "0003000000010203", "PGP 0 0 AQID");
+    check("CERT", "1 2 RSASHA1 AQID", "0001000205010203", "PKIX 2 5 AQID");
+    check("DNSKEY", "257 3 ECDSAP256SHA256 AQID", "0101030d010203", "257 3 13 AQID");
+    check("CSYNC", "66 3 A NS AAAA", "000000420003000460000008", "66 3 A NS AAAA");
+    check("MINFO", "a. b.", "016100016200", "a. b.");
+}
+
 static void test_unknown(void **state)
 {
     check("TYPE65400", "\\# 3 01 0203", "010203", "\\# 3 010203");
@@ -103,6 +120,16 @@ static void test_refused(void **state)
         {"SVCB", "1 . port=1 port=2"},
         {"NS", "a..b."},
         {"SOA", "a. b. 1 2 3 4"},
+        {"LOC", "91 N 0 E 0"},
+        {"LOC", "1 60 N 0 E 0"},
+        {"LOC", "1 N 0 E"},
+        {"LOC", "1 2 3 4 N 0 E 0"},
+        {"APL", "1:192.168.32.0/33"},
+        {"APL", "3:192.168.32.0/3"},
+        {"EUI48", "00-00-5e-00-53"},
+        {"NID", "10 0014:4fff:ff20:ee6"},
+        {"DNSKEY", "257 3 RSASHA999 AQID"},
+        {"A", "\\# 4 c00002"},
     };
     struct bh_buf wire = bh_buf_make(70000);
     char text[300];
@@ -136,8 +163,9 @@ static void test_compressed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_simple),  cmocka_unit_test(test_dnssec),  cmocka_unit_test(test_svcb),
-        cmocka_unit_test(test_unknown), cmocka_unit_test(test_refused), cmocka_unit_test(test_compressed),
+        cmocka_unit_test(test_simple),     cmocka_unit_test(test_dnssec),  cmocka_unit_test(test_svcb),
+        cmocka_unit_test(test_rare),       cmocka_unit_test(test_unknown), cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_compressed),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
