@@ -2,10 +2,11 @@
  * a DS without its key, a certificate that may not be issued, records that a delegation will hide. Each with the
  * sentence that somebody can act on. */
 #include "check_internal.h"
+#include "dnssec.h"
 #include "proto/dns/dnssec.h"
 #include <behalf/dmarc.h>
 
-enum { PROBLEMS_MAX = 32, DS_BYTES_MIN = 5, DNSKEY_BYTES_MIN = 5 };
+enum { PROBLEMS_MAX = 32, DS_BYTES_MIN = 5, DS_SHA256_BYTES = 36, DNSKEY_BYTES_MIN = 5 };
 
 static void add(struct bh_check_context *context, struct bh_check_result *result, const char *code, bh_str detail,
                 bh_str fix)
@@ -81,15 +82,41 @@ static void check_occluded(struct bh_check_context *context, struct bh_check_res
     occluded_at(context, result, bh_arena_printf(context->arena, "www.%.*s", BH_FMT(name)), BH_DNS_A);
 }
 
-static bool ds_fits(bh_str ds, const struct bh_seen *keys)
+/* By the whole digest where it is SHA-256, as nearly everywhere; by tag and algorithm else. */
+static bool ds_is_of(bh_str ds, bh_str apex, bh_str key)
 {
-    uint16_t tag = (uint16_t)((unsigned char)ds.p[0] << 8 | (unsigned char)ds.p[1]);
+    unsigned char ours[DS_SHA256_BYTES];
 
+    if (bh_dns_key_tag(key) != (uint16_t)((unsigned char)ds.p[0] << 8 | (unsigned char)ds.p[1]) || key.p[3] != ds.p[2])
+        return false;
+    return ds.p[3] != 2 || (!bh_dns_key_ds(apex, key, ours) && bh_str_eq(ds, bh_str_of((char *)ours, sizeof ours)));
+}
+
+static bool ds_fits(bh_str ds, bh_str domain, const struct bh_seen *keys)
+{
+    struct bh_dns_name apex;
+
+    if (bh_dns_name_parse(domain, NULL, &apex))
+        return false;
     for (size_t i = 0; i < keys->count; i++)
-        if (keys->rdatas[i].n >= DNSKEY_BYTES_MIN && bh_dns_key_tag(keys->rdatas[i]) == tag &&
-            keys->rdatas[i].p[3] == ds.p[2])
+        if (keys->rdatas[i].n >= DNSKEY_BYTES_MIN && ds_is_of(ds, bh_dns_name_view(&apex), keys->rdatas[i]))
             return true;
     return false;
+}
+
+/* Where we sign, the DS that is right; else there can be none. */
+static bh_str ds_fix(struct bh_check_context *context)
+{
+    const struct bh_domain_view *view = context->view;
+    const struct bh_zone_key *key = view->dnssec ? bh_dnssec_parent_key(view->dnssec) : NULL;
+    bh_str right = key ? bh_zone_key_ds_text(context->arena, key, view->domain.name) : (bh_str){NULL, 0};
+
+    if (right.n)
+        return bh_arena_printf(context->arena,
+                               "Replace the DS records of %.*s at the DNS provider or registrar by this one: %.*s",
+                               BH_FMT(view->domain.name), BH_FMT(right));
+    return bh_arena_printf(context->arena, "Delete the DS records of %.*s at the DNS provider or registrar",
+                           BH_FMT(view->domain.name));
 }
 
 /* One DS that fits is enough for a validator. */
@@ -101,14 +128,14 @@ static void check_ds(struct bh_check_context *context, struct bh_check_result *r
     if (!is_found(ds) || !keys || keys->status == BH_DNS_TEMPFAIL)
         return;
     for (size_t i = 0; is_found(keys) && i < ds->count; i++)
-        if (ds->rdatas[i].n >= DS_BYTES_MIN && ds_fits(ds->rdatas[i], keys))
+        if (ds->rdatas[i].n >= DS_BYTES_MIN && ds_fits(ds->rdatas[i], name, keys))
             return;
     add(context, result, "ds_without_key",
         bh_arena_printf(context->arena,
                         "The parent has a DS record for %.*s, but the zone has no key that fits it: for resolvers that "
                         "check DNSSEC nothing below it exists",
                         BH_FMT(name)),
-        bh_arena_printf(context->arena, "Delete the DS record of %.*s at the DNS provider or registrar", BH_FMT(name)));
+        ds_fix(context));
 }
 
 /* ---- certificates ---- */

@@ -7,6 +7,8 @@
  *        │                                                                                the cut itself was asked for
  *        │                                                                   ask all servers ─▶ done
  *
+ * A DS record is the parent's to say: for the organisational domain itself the way begins above it, at the registry.
+ *
  * Which zone was reached is decided by the delegations alone: an SOA may name a deeper zone that shares the servers,
  * never one above, since a zone's owner could otherwise claim the name of its parent. */
 #include "walk.h"
@@ -491,12 +493,30 @@ static void probe_next(struct bh_walk *walk)
 
 /* ---- the beginning ---- */
 
+/* The name one label shorter; empty: the root. */
+static bh_str above(bh_str name)
+{
+    const char *dot = memchr(name.p, '.', name.n);
+
+    return dot ? bh_str_skip(name, (size_t)(dot - name.p) + 1) : bh_str_of(name.p, 0);
+}
+
+static void on_ns(void *ctx, const struct bh_dns_answer *answer);
+
 static void servers_known(struct bh_walk *walk)
 {
-    if (walk->host_count)
+    bool no_zone = walk->status == BH_DNS_NODATA || walk->status == BH_DNS_NXDOMAIN;
+
+    if (walk->host_count) {
         find_addresses(walk);
-    else
+    } else if (walk->type == BH_DNS_DS && no_zone && walk->zone.n) {
+        walk->zone = above(walk->zone); /* a public suffix is not always a zone */
+        begin_lookups(walk, servers_known);
+        look_up(walk, walk->zone, BH_DNS_NS, on_ns);
+        end_lookups(walk);
+    } else {
         finish_with(walk, walk->status, walk->why.n ? walk->why : BH_STR("no name servers are known"));
+    }
 }
 
 static void on_ns(void *ctx, const struct bh_dns_answer *answer)
@@ -550,6 +570,8 @@ bh_err bh_walk_start(struct bh_walker *walker, bh_str name, uint16_t type, bh_wa
         return err;
     start = walker->suffixes->ops->registrable(walker->suffixes, walk->name_text);
     walk->zone = start.n ? start : walk->name_text;
+    if (type == BH_DNS_DS && bh_str_eq(walk->zone, walk->name_text))
+        walk->zone = above(walk->zone);
     begin_lookups(walk, servers_known);
     look_up(walk, walk->zone, BH_DNS_NS, on_ns);
     end_lookups(walk);

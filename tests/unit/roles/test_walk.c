@@ -25,7 +25,13 @@ static const char parents[] = "$ORIGIN customer.example.\n$TTL 60\n"
 /* its own SOA cannot make it the parent's zone */
 static const char deep[] = "$ORIGIN deep.customer.example.\n$TTL 60\n"
                            "@ SOA ns host 1 3600 600 86400 60\n@ NS ns\nns A 127.0.0.2\nx TXT \"here\"\n";
-static const char known[] = "customer.example. NS ns1.customer.example.\nns1.customer.example. A 127.0.0.1\n"
+/* the registry, on the same server; it has DS records of the names below it */
+static const char registry[] = "$ORIGIN example.\n$TTL 60\n@ SOA ns host 1 3600 600 86400 60\n@ NS ns\nns A 127.0.0.1\n"
+                               "customer NS ns1.customer\nns1.customer A 127.0.0.1\n"
+                               "customer DS 1 13 2 0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\n"
+                               "insecure NS ns1.customer\n";
+static const char known[] = "example. NS ns.example.\nns.example. A 127.0.0.1\n"
+                            "customer.example. NS ns1.customer.example.\nns1.customer.example. A 127.0.0.1\n"
                             "seen.example. TXT \"by the world\"\n$FAIL broken.example\n";
 
 struct world {
@@ -63,22 +69,28 @@ static int bind_to(const char *address, int kind, uint16_t port, uint16_t *ret_p
     return fd;
 }
 
-static void serve(struct world *w, int index, const char *address, uint16_t *port, const char *text)
+static void add_zone(struct world *w, int index, const char *text)
 {
-    struct bh_dns_server_options options = bh_dns_server_defaults();
     struct bh_dns_zone_builder *builder = bh_dns_zone_builder_new(1);
     struct bh_dns_zone_error error;
     struct bh_dns_zone *zone;
+
+    assert_ok(bh_dns_zone_from_text(builder, bh_str_c(text), NULL, &zone, &error));
+    assert_ok(bh_dns_zones_put(w->zones[index], zone));
+    bh_dns_zone_builder_free(builder);
+}
+
+static void serve(struct world *w, int index, const char *address, uint16_t *port, const char *text)
+{
+    struct bh_dns_server_options options = bh_dns_server_defaults();
     uint16_t bound;
 
     w->servers[index] = bh_dns_server_new(w->loop, &options, &bh_random_os);
     assert_ok(bh_dns_server_add_udp(w->servers[index], bind_to(address, SOCK_DGRAM, *port, port)));
     assert_ok(bh_dns_server_add_tcp(w->servers[index], bind_to(address, SOCK_STREAM, *port, &bound)));
     w->zones[index] = bh_dns_zones_new(1);
-    assert_ok(bh_dns_zone_from_text(builder, bh_str_c(text), NULL, &zone, &error));
-    assert_ok(bh_dns_zones_put(w->zones[index], zone));
+    add_zone(w, index, text);
     bh_dns_server_use(w->servers[index], w->zones[index]);
-    bh_dns_zone_builder_free(builder);
 }
 
 static int open_world(void **state)
@@ -89,6 +101,7 @@ static int open_world(void **state)
     w->loop = bh_loop_new();
     serve(w, 0, "127.0.0.1", &port, parents);
     serve(w, 1, "127.0.0.2", &port, deep);
+    add_zone(w, 0, registry);
     assert_ok(bh_zonefile_resolver_new(bh_str_c(known), &w->resolver, NULL, NULL));
     assert_ok(bh_psl_new(NULL, &w->psl));
     w->walker = (struct bh_walker){.loop = w->loop,
@@ -216,6 +229,26 @@ static void test_the_apex(void **state)
     assert_string_equal(w->zone, "deep.customer.example");
 }
 
+/* Also where the name is itself what a registry delegates; and a public suffix need not be a zone. */
+static void test_a_ds_is_the_parents(void **state)
+{
+    struct world *w = *state;
+
+    walk(w, "customer.example", BH_DNS_DS);
+    assert_int_equal(w->status, BH_DNS_FOUND);
+    assert_int_equal(w->rdatas, 1);
+    assert_string_equal(w->zone, "example");
+    walk(w, "insecure.example", BH_DNS_DS);
+    assert_int_equal(w->status, BH_DNS_NODATA);
+    assert_string_equal(w->zone, "example");
+    walk(w, "deep.customer.example", BH_DNS_DS);
+    assert_int_equal(w->status, BH_DNS_NODATA);
+    assert_string_equal(w->zone, "customer.example");
+    walk(w, "customer.none.example", BH_DNS_DS);
+    assert_int_equal(w->status, BH_DNS_NXDOMAIN);
+    assert_string_equal(w->zone, "example");
+}
+
 static void test_a_lame_server_is_not_an_answer(void **state)
 {
     struct world *w = *state;
@@ -258,6 +291,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_what_is_not_there, open_world, close_world),
         cmocka_unit_test_setup_teardown(test_the_cut_is_the_parents, open_world, close_world),
         cmocka_unit_test_setup_teardown(test_down_a_delegation, open_world, close_world),
+        cmocka_unit_test_setup_teardown(test_a_ds_is_the_parents, open_world, close_world),
         cmocka_unit_test_setup_teardown(test_the_apex, open_world, close_world),
         cmocka_unit_test_setup_teardown(test_a_lame_server_is_not_an_answer, open_world, close_world),
         cmocka_unit_test_setup_teardown(test_what_the_resolver_says, open_world, close_world),
