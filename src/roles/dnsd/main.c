@@ -166,7 +166,8 @@ static bh_err handle_commit(struct bh_role *role, struct bh_peer *peer, const st
     return BH_PEER_SEND(peer, ZONES_SERVED, message->id, zones_commit, &commit);
 }
 
-/* keyd's ring of cookie secrets, newest last; ours is newest first. Until it comes the server's own secret serves. */
+/* keyd's ring of cookie secrets: the last one makes them, so ours is the other way round. Until it comes the server's
+ * own secret serves. The same in every dnsd and on every node: a client may be answered by another one next time. */
 static bh_err handle_subkeys(struct bh_role *role, bh_str body)
 {
     struct bh_dnsd *dnsd = role->state;

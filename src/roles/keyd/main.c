@@ -27,6 +27,7 @@
 enum {
     MASTER_FD = 3,
     CONNECTIONS_MAX = 256,
+    COOKIE_WINDOW_S = 86400,
     IMPORT_MAX = BH_JOB_OBJECT_MAX,
     TICK_MS = 60 * 1000,
     ITEMS_MAX = 8,   /* in one SIGN */
@@ -56,6 +57,7 @@ struct keyd {
     size_t jobs_waiting;
     uint8_t queued_grant_key[BH_VAULT_KEY_BYTES], controld_grant_key[BH_VAULT_KEY_BYTES];
     uint16_t told_period;
+    uint32_t told_cookies; /* window of cookie secrets */
     struct bh_revoked revoked;
 };
 
@@ -114,6 +116,25 @@ static void send_bounce_keys(struct connection *connection, uint16_t period)
     bh_buf_free(&keys);
 }
 
+/* Secrets of DNS cookies: the last one makes them. The window before is still honoured, the one to come already, for
+ * another node's clock may be ahead. */
+static void send_cookie_keys(struct connection *connection, uint32_t window)
+{
+    const uint32_t windows[3] = {window - 1, window + 1, window};
+    struct bh_buf keys = bh_buf_make(1 << 10), body = bh_buf_make(1 << 11);
+    uint8_t key[BH_VAULT_KEY_BYTES];
+
+    for (size_t i = 0; i < 3; i++) {
+        bh_vault_subkey(&connection->keyd->vault, "cookie", windows[i], key);
+        bh_rec_subkey_put(&keys, &(struct bh_rec_subkey){windows[i], bh_str_of((const char *)key, sizeof(key))});
+    }
+    bh_msg_subkeys_put(&body, &(struct bh_msg_subkeys){BH_STR("cookie"), COOKIE_WINDOW_S, bh_buf_view(&keys)});
+    send_body(connection, BH_MSG_SUBKEYS, 0, &body);
+    bh_wipe(key, sizeof(key));
+    bh_wipe(keys.p, keys.cap);
+    bh_buf_free(&keys);
+}
+
 static void send_grant_key(struct connection *connection, const uint8_t key[BH_VAULT_KEY_BYTES])
 {
     struct bh_buf body = bh_buf_make(64);
@@ -147,8 +168,30 @@ static void greet(struct connection *connection)
         send_grant_key(connection, keyd->queued_grant_key);
     else if (connection->kind == BH_ROLE_CONTROLD)
         send_controld_keys(connection);
+    else if (connection->kind == BH_ROLE_DNSD)
+        send_cookie_keys(connection, keyd->told_cookies);
     else if (knows_bounce_keys(connection))
         send_bounce_keys(connection, keyd->told_period);
+}
+
+static uint32_t cookie_window(void)
+{
+    return (uint32_t)(bh_clock_now() / 1000 / COOKIE_WINDOW_S);
+}
+
+static void tell_new_cookies(struct keyd *keyd)
+{
+    uint32_t window = keyd->started ? cookie_window() : keyd->told_cookies;
+
+    if (window == keyd->told_cookies)
+        return;
+    keyd->told_cookies = window;
+    for (size_t i = 1; i < CONNECTIONS_MAX; i++) {
+        struct connection *connection = &keyd->connections[i];
+
+        if (connection->open && connection->said_hello && connection->kind == BH_ROLE_DNSD)
+            send_cookie_keys(connection, window);
+    }
 }
 
 static void tell_new_period(struct keyd *keyd)
@@ -478,6 +521,7 @@ static bh_err start(struct keyd *keyd, bh_str body)
     if (!keyd->signer)
         return BH_E_NOMEM;
     keyd->told_period = bh_verp_period(bh_clock_now());
+    keyd->told_cookies = cookie_window();
     keyd->started = true;
     bh_msg_ready_put(&ready, &(struct bh_msg_ready){(uint32_t)getpid()});
     send_body(&keyd->connections[0], BH_MSG_READY, 0, &ready);
@@ -667,6 +711,7 @@ static void turn(struct keyd *keyd)
         if (fds[i].revents && owners[i]->open && owners[i]->ipc.fd == fds[i].fd && may_be_heard(owners[i]))
             serve(owners[i], fds[i].revents);
     tell_new_period(keyd);
+    tell_new_cookies(keyd);
     flush_all(keyd);
 }
 

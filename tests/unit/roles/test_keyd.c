@@ -291,6 +291,40 @@ static void test_a_sender_makes_no_keys(void **state)
     }
 }
 
+/* Two name servers have the same cookie secrets, three of them, and may ask for nothing. */
+static void test_name_servers_share_cookie_secrets(void **state)
+{
+    struct world *w = *state;
+    struct bh_buf first = bh_buf_make(1 << 12);
+    struct bh_msg_subkeys message;
+    struct bh_rec_subkey key;
+    struct fake_peer dnsd;
+    struct bh_cur list;
+    size_t count = 0;
+
+    for (uint32_t i = 0; i < 2; i++) {
+        fake_connect(&w->master, &dnsd, BH_ROLE_DNSD, i);
+        fake_hello(&dnsd, BH_ROLE_DNSD, i);
+        assert_true(fake_wait(&dnsd, BH_MSG_SUBKEYS));
+        if (i == 0)
+            bh_buf_add(&first, bh_buf_view(&dnsd.body));
+        else
+            assert_true(bh_str_eq(bh_buf_view(&first), bh_buf_view(&dnsd.body)));
+        ask_for_key(&dnsd, BH_MSG_KEY_GENERATE, 0, -1);
+        assert_true(fake_is_closed(&dnsd));
+        fake_close(&dnsd);
+    }
+    assert_ok(bh_msg_subkeys_get(bh_buf_view(&first), &message));
+    assert_str(message.purpose, "cookie");
+    list = bh_cur_make(message.keys);
+    while (bh_rec_subkey_next(&list, &key) == BH_MORE) {
+        assert_int_equal(key.key.n, 32);
+        count++;
+    }
+    assert_int_equal(count, 3);
+    bh_buf_free(&first);
+}
+
 static void test_others_do_not_sign(void **state)
 {
     struct world *w = *state;
@@ -371,6 +405,7 @@ int main(void)
                                        CASE(test_a_grant_opens_only_what_it_names),
                                        CASE(test_flipped_bits),
                                        CASE(test_a_sender_makes_no_keys),
+                                       CASE(test_name_servers_share_cookie_secrets),
                                        CASE(test_others_do_not_sign),
                                        CASE(test_a_false_hello),
                                        CASE(test_packets_too_large),
