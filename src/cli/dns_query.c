@@ -156,6 +156,19 @@ int bh_dns_query_own(const struct bh_cli *cli, const struct bh_dns_name *name, u
 
 /* ---- stats ---- */
 
+static void print_signing(const json_t *signing)
+{
+    const json_t *left = json_object_get(signing, "days_left");
+
+    (void)printf("\nsigned zones     %lld", (long long)json_integer_value(json_object_get(signing, "zones")));
+    if (json_is_integer(left))
+        (void)printf(", signatures last %lld days at least", (long long)json_integer_value(left));
+    (void)printf("\nsince the start  %lld signatures made, %lld zones signed, %lld under way\n",
+                 (long long)json_integer_value(json_object_get(signing, "signatures_made")),
+                 (long long)json_integer_value(json_object_get(signing, "zones_signed")),
+                 (long long)json_integer_value(json_object_get(signing, "under_way")));
+}
+
 static void print_stats(const json_t *stats)
 {
     static const char *const headings[] = {"ZONE", "POSITIVE", "WILDCARD", "NODATA", "NXDOMAIN", "REFERRAL"};
@@ -166,6 +179,7 @@ static void print_stats(const json_t *stats)
 
     json_object_foreach((json_t *)(uintptr_t)json_object_get(stats, "total"), name, value)(void)
         printf("%-16s %lld\n", name, (long long)json_integer_value(value));
+    print_signing(json_object_get(stats, "signing"));
     (void)putchar('\n');
     for (size_t i = 0; i < json_array_size(zones); i++)
         for (size_t k = 0; k < 6; k++)

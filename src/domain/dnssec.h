@@ -97,5 +97,7 @@ struct bh_dnssec_validity {
     bh_time_ms renew_at;
 };
 struct bh_dnssec_validity bh_dnssec_validity(bh_str apex, bh_time_ms now);
+/* How long signatures last from the time at which they are to be made anew. */
+enum { BH_DNSSEC_SPARE_MS = 21 * 86400 * 1000 };
 
 #endif

@@ -410,6 +410,13 @@ BH_MUST bh_err bh_zone_signatures_list_due(struct bh_store *store, bh_time_ms no
                                            void (*each)(void *ctx, unsigned kind, int64_t domain, bh_str name),
                                            void *ctx);
 
+/* Over all signed zones. */
+struct bh_zone_signatures_sum {
+    int64_t zones;
+    bh_time_ms renew_at; /* when the oldest signatures are to be made anew; 0: there are none */
+};
+BH_MUST bh_err bh_zone_signatures_sum(struct bh_store *store, struct bh_zone_signatures_sum *ret_sum);
+
 /* ---- settings (setting.c) ---- */
 
 BH_MUST bh_err bh_setting_get(struct bh_store *store, struct bh_arena *arena, bh_str name, bh_str *ret_value);

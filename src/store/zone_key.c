@@ -38,6 +38,7 @@ static const struct bh_query delete_signatures = {"DELETE FROM zone_signature WH
 static const struct bh_query forget_signatures = {"DELETE FROM zone_signature WHERE domain = $1"};
 static const struct bh_query due_signatures = {
     "SELECT kind, domain, name FROM zone_signature WHERE renew_at <= $1 ORDER BY renew_at LIMIT $2"};
+static const struct bh_query sum_signatures = {"SELECT count(*), coalesce(min(renew_at), 0) FROM zone_signature"};
 
 /* ---- keys and their standing ---- */
 
@@ -242,4 +243,18 @@ bh_err bh_zone_signatures_list_due(struct bh_store *store, bh_time_ms now, int64
     struct sources sources = {each, ctx};
 
     return bh_store_rows(store, &due_signatures, BH_WITH(BH_INT(now), BH_INT(limit)), false, pass_source, &sources);
+}
+
+static void take_sum(void *ctx, const struct bh_row *row)
+{
+    struct bh_zone_signatures_sum *sum = ctx;
+
+    sum->zones = bh_row_int(row, 0);
+    sum->renew_at = bh_row_int(row, 1);
+}
+
+bh_err bh_zone_signatures_sum(struct bh_store *store, struct bh_zone_signatures_sum *ret_sum)
+{
+    *ret_sum = (struct bh_zone_signatures_sum){0};
+    return bh_store_rows(store, &sum_signatures, NULL, 0, false, take_sum, ret_sum);
 }

@@ -1,5 +1,6 @@
 /* cmd_dns.c: the name server's counters, and its zones as files. */
 #include "command.h"
+#include "domain/dnssec.h"
 #include "report.h"
 #include <errno.h>
 #include <unistd.h>
@@ -51,6 +52,18 @@ static void add_zone(json_t *zones, const struct bh_rec_dns_zone_stats *stats)
     json_decref(name);
 }
 
+/* What controld knows of signed zones. Days are those that the oldest signatures last; null: nothing is signed. */
+static json_t *signing_json(struct bh_controld *core)
+{
+    struct bh_zone_signatures_sum sum;
+    bool known = !bh_zone_signatures_sum(core->store, &sum) && sum.zones;
+    int64_t days = (sum.renew_at + BH_DNSSEC_SPARE_MS - bh_controld_now(core)) / 86400000;
+
+    return json_pack("{s:I, s:o, s:I, s:I, s:I}", "zones", (json_int_t)(known ? sum.zones : 0), "days_left",
+                     known ? json_integer(days) : json_null(), "signatures_made", (json_int_t)core->signatures_made,
+                     "zones_signed", (json_int_t)core->zones_signed, "under_way", (json_int_t)core->signing_count);
+}
+
 static void end_counting(struct counting *counting)
 {
     json_t *list = json_array(), *zone;
@@ -58,7 +71,8 @@ static void end_counting(struct counting *counting)
 
     json_object_foreach(counting->zones, name, zone)(void) json_array_append(list, zone);
     json_decref(counting->zones);
-    bh_command_done(counting->command, json_pack("{s:o, s:o}", "total", counting->total, "zones", list));
+    bh_command_done(counting->command, json_pack("{s:o, s:o, s:o}", "total", counting->total, "signing",
+                                                 signing_json(counting->command->core), "zones", list));
 }
 
 static void on_counted(void *ctx, const struct bh_msg_dns_stats_reply *stats, bool last)

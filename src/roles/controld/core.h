@@ -12,8 +12,8 @@
 #include "base/random.h"
 #include "domain/check.h"
 #include "domain/dnssec.h"
-#include "domain/provider.h"
 #include "domain/key_life.h"
+#include "domain/provider.h"
 #include "domain/zones.h"
 #include "mail/verp.h"
 #include "roles/messages.h"
@@ -110,7 +110,7 @@ struct bh_controld {
     bh_change_done *change_done[BH_CHANGE_KINDS]; /* see change.h; set before bh_controld_start or by it */
     struct bh_arena *provider_arena;              /* holds the next */
     struct bh_providers providers;
-    bool changes_moved; /* bh_change_work has something to look at */
+    bool changes_moved;              /* bh_change_work has something to look at */
     struct bh_key_policy key_policy; /* period_ms, receiver_delay_ms */
     struct bh_list keepings;         /* domains whose keys are in hand (keys.c) */
     size_t keeping_count, keys_making;
@@ -127,7 +127,9 @@ struct bh_controld {
     struct bh_list signing;        /* zones whose signatures are under way (sign.c) */
     size_t signing_count;
     struct bh_list unsigned_zones; /* wait for keyd */
-    uint64_t signatures_made;
+    uint64_t signatures_made;      /* by keyd since the start */
+    uint64_t zones_signed;         /* built whole since the start */
+    bh_time_ms signatures_warn_at; /* not before */
 
     int64_t canary_every_ms; /* 0: none; the following: canary.c */
     uint32_t canary_failures_max;
@@ -199,7 +201,7 @@ void bh_publish_keys(struct bh_controld *core, const struct bh_domain *domain); 
 void bh_publish_platform(struct bh_controld *core);
 void bh_publish_everything(struct bh_controld *core);
 void bh_publish_every(struct bh_controld *core); /* the platform's zones: all but the delegated ones */
-void bh_publish_flat(struct bh_controld *core); /* flattened SPF records */
+void bh_publish_flat(struct bh_controld *core);  /* flattened SPF records */
 void bh_publish_removed(struct bh_controld *core, bh_str zone);
 struct bh_zone_source;
 void bh_publish_mark(struct bh_controld *core, const struct bh_zone_source *source); /* again */

@@ -149,7 +149,6 @@ static void finish_job(struct job *job)
         fail_job(job, err);
         return;
     }
-    core->signatures_made += job->entries.n / ENTRY_BYTES;
     bh_publish_mark(core, &job->source);
     free_job(job);
     retry_some(core, 2);
@@ -172,6 +171,7 @@ static void on_signed(void *ctx, bh_err err, const struct bh_msg_zone_signatures
     for (size_t i = 0; i < count; i++)
         add_entry(&job->entries, bh_str_sub(digests, i * DIGEST_BYTES, DIGEST_BYTES), job->dnssec.keys[job->key].id,
                   bh_str_sub(reply->signatures, i * BH_DNS_P256_SIGNATURE_BYTES, BH_DNS_P256_SIGNATURE_BYTES));
+    job->core->signatures_made += count;
     job->at += job->asked;
     ask_next(job);
 }
@@ -441,6 +441,8 @@ bh_err bh_sign_zone(struct bh_controld *core, struct bh_zone *zone, const struct
         collecting.missing[i] = bh_buf_make(ENTRIES_BYTES_MAX);
     err = sign_with(builder, zone, &options, &collecting);
     bh_dns_zone_builder_free(builder);
+    if (!err && !collecting.incomplete)
+        core->zones_signed++;
     if (!err && collecting.incomplete)
         err = start_job(core, zone, source, owner, &row, &collecting);
     bh_buf_free(&collecting.used);

@@ -3,7 +3,14 @@
 #include "core.h"
 #include "sign.h"
 
-enum { ARENA_BYTES = 1 << 20, DUE_MAX = 100, RENEW_MAX = 200, AGAIN_MS = 60 * 1000, STEPS_MAX = 16 };
+enum {
+    ARENA_BYTES = 1 << 20,
+    DUE_MAX = 100,
+    RENEW_MAX = 200,
+    AGAIN_MS = 60 * 1000,
+    STEPS_MAX = 16,
+    LATE_MS = 3600 * 1000
+};
 
 struct upkeep {
     struct bh_controld *core;
@@ -304,6 +311,26 @@ static void renew(void *ctx, unsigned kind, int64_t domain, bh_str name)
     bh_publish_mark(ctx, &(struct bh_zone_source){kind, domain, name});
 }
 
+/* Once a day, while signatures that should be made anew are not. */
+static void warn_of_old_signatures(struct bh_controld *core, bh_time_ms now)
+{
+    struct bh_zone_signatures_sum sum;
+    char text[160];
+    int64_t left_ms;
+
+    if (now < core->signatures_warn_at || bh_zone_signatures_sum(core->store, &sum) || !sum.zones)
+        return;
+    left_ms = sum.renew_at + BH_DNSSEC_SPARE_MS - now;
+    if (left_ms > BH_DNSSEC_SPARE_MS - LATE_MS)
+        return;
+    core->signatures_warn_at = now + 24 * 3600 * 1000;
+    (void)snprintf(text, sizeof text,
+                   "signatures of zones are not renewed: the first end in %lld days, then the zone is gone for whoever "
+                   "validates",
+                   (long long)left_ms / 86400000);
+    core->out->log(core->out_ctx, BH_LOG_WARN, text, (bh_str){"", 0});
+}
+
 void bh_zone_keys_tick(struct bh_controld *core)
 {
     struct due due = {.count = 0};
@@ -315,6 +342,7 @@ void bh_zone_keys_tick(struct bh_controld *core)
     if (!err)
         err = bh_zone_signatures_list_due(core->store, now, RENEW_MAX, renew, core);
     bh_sign_retry(core);
+    warn_of_old_signatures(core, now);
     if (!err)
         err = bh_dnssec_next_due(core->store, &next);
     if (err)
