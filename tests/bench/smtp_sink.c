@@ -3,14 +3,15 @@
  *     smtp_sink --port 2525 [--host 127.0.0.1] [--stop-after N] [--tls] [--quiet]
  *         [--sample K --sample-dir DIR] [--ledger FILE]
  *         [--temp PERCENT] [--perm PERCENT] [--at rcpt|end] [--delay MS] [--rate PER_SECOND [--rate-refuse]]
- *         [--per-connection K]
+ *         [--per-connection K] [--receive-buffer BYTES]
  *
  * Counts messages; checks that each has a DKIM-Signature and that no two have the same b=; keeps a random sample of K
  * messages in DIR (NUMBER.eml with the text as received, dots unstuffed, NUMBER.env with "mail_from rcpt_to helo");
  * appends "ID" of each message's X-Ledger field to the ledger when it answers 250, and counts those seen before.
  * Bad days: --temp and --perm refuse that share of messages with 451 and 550, at RCPT or at the end; --delay answers
  * the end of a message later; --rate lets so many messages a second through and holds the others' answers back, or with
- * --rate-refuse answers them 421. --per-connection answers 421 to further messages. --tls offers STARTTLS with a key
+ * --rate-refuse answers them 421. --per-connection answers 421 to further messages. --receive-buffer is
+ * that of the kernel for each connection, so that the sender has to wait. --tls offers STARTTLS with a key
  * made on the spot. Prints a line a second on standard error unless --quiet, and at the end (SIGTERM, SIGINT,
  * --stop-after) one line of JSON; exit status 1 if a message was unsigned or a signature seen twice. */
 #include "wire.h"
@@ -51,7 +52,7 @@ struct set {
 
 static struct {
     const char *host, *port, *sample_dir;
-    uint64_t stop_after, sample, delay_us, rate, per_connection;
+    uint64_t stop_after, sample, delay_us, rate, per_connection, receive_buffer;
     unsigned temp, perm;
     bool tls, quiet, at_rcpt, rate_refuse;
     FILE *ledger;
@@ -578,6 +579,9 @@ static void set_option(int option, const char *value)
     case 'c':
         options.per_connection = number_of(value, "--per-connection");
         break;
+    case 'B':
+        options.receive_buffer = number_of(value, "--receive-buffer");
+        break;
     case 'T':
         options.tls = true;
         break;
@@ -597,11 +601,23 @@ static void set_option(int option, const char *value)
 
 static void read_options(int argc, char **argv)
 {
-    static const struct option known[] = {
-        {"host", 1, 0, 'h'},       {"port", 1, 0, 'p'},  {"stop-after", 1, 0, 'n'},  {"sample", 1, 0, 'k'},
-        {"sample-dir", 1, 0, 'd'}, {"temp", 1, 0, 't'},  {"perm", 1, 0, 'P'},        {"at", 1, 0, 'a'},
-        {"delay", 1, 0, 'D'},      {"rate", 1, 0, 'r'},  {"rate-refuse", 0, 0, 'R'}, {"per-connection", 1, 0, 'c'},
-        {"tls", 0, 0, 'T'},        {"quiet", 0, 0, 'q'}, {"ledger", 1, 0, 'L'},      {0, 0, 0, 0}};
+    static const struct option known[] = {{"host", 1, 0, 'h'},
+                                          {"port", 1, 0, 'p'},
+                                          {"stop-after", 1, 0, 'n'},
+                                          {"sample", 1, 0, 'k'},
+                                          {"sample-dir", 1, 0, 'd'},
+                                          {"temp", 1, 0, 't'},
+                                          {"perm", 1, 0, 'P'},
+                                          {"at", 1, 0, 'a'},
+                                          {"delay", 1, 0, 'D'},
+                                          {"rate", 1, 0, 'r'},
+                                          {"rate-refuse", 0, 0, 'R'},
+                                          {"per-connection", 1, 0, 'c'},
+                                          {"tls", 0, 0, 'T'},
+                                          {"quiet", 0, 0, 'q'},
+                                          {"ledger", 1, 0, 'L'},
+                                          {"receive-buffer", 1, 0, 'B'},
+                                          {0, 0, 0, 0}};
     int option;
 
     while ((option = getopt_long(argc, argv, "", known, NULL)) != -1)
@@ -626,6 +642,9 @@ int main(int argc, char **argv)
         run.tls = wire_server_tls();
     run.epoll = epoll_create1(EPOLL_CLOEXEC);
     run.listener = wire_listen(options.host, options.port);
+    if (options.receive_buffer &&
+        setsockopt(run.listener, SOL_SOCKET, SO_RCVBUF, &(int){(int)options.receive_buffer}, sizeof(int)))
+        die("--receive-buffer");
     if (run.epoll < 0 || epoll_ctl(run.epoll, EPOLL_CTL_ADD, run.listener, &event))
         die("epoll");
     run_all();

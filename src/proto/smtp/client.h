@@ -136,8 +136,9 @@ bool bh_smtp_client_has_room(const struct bh_smtp_client *client);
 /* Gives a message. What the server cannot take (8 bit, UTF-8 addresses, size) comes back as RESULT without a word
  * sent. BH_E_BUSY (no room, or not READY), BH_E_SYNTAX (a bare CR or LF in the text, a control byte in an address). */
 BH_MUST bh_err bh_smtp_client_send(struct bh_smtp_client *client, const struct bh_smtp_client_message *message);
-/* True when the message being sent has no more text and `more_follows`. */
-bool bh_smtp_client_wants_body(const struct bh_smtp_client *client);
+/* True when the message being sent has no more text and `more_follows`; which one that is, of the two that may be
+ * inside, says its tag. */
+bool bh_smtp_client_wants_body(const struct bh_smtp_client *client, void **ret_tag);
 /* The next piece of it; it must live until bh_smtp_client_wants_body again, or the RESULT. BH_E_SYNTAX: a bare CR or
  * LF; the session can then only be failed. */
 BH_MUST bh_err bh_smtp_client_body(struct bh_smtp_client *client, bh_str piece, bool is_last);

@@ -175,21 +175,25 @@ void bh_smtp_client_sent(struct bh_smtp_client *client, size_t n)
     commands_sent(client, client->out.n, &n);
 }
 
-bool bh_smtp_client_wants_body(const struct bh_smtp_client *client)
+bool bh_smtp_client_wants_body(const struct bh_smtp_client *client, void **ret_tag)
 {
     struct text_cursor cursor = client->cursor;
 
-    return client->texting && client->out_sent == client->text_at && more_may_follow(client->texting) &&
-           !current_piece(client->texting, &cursor).p;
+    if (!client->texting || client->out_sent != client->text_at || !more_may_follow(client->texting) ||
+        current_piece(client->texting, &cursor).p)
+        return false;
+    *ret_tag = client->texting->message.tag;
+    return true;
 }
 
 bh_err bh_smtp_client_body(struct bh_smtp_client *client, bh_str piece, bool is_last)
 {
     struct slot *slot = client->texting;
+    void *tag;
     bool had_dots;
     bh_err err;
 
-    if (!bh_smtp_client_wants_body(client))
+    if (!bh_smtp_client_wants_body(client, &tag))
         return BH_E_BUSY;
     had_dots = slot->has_dots;
     if (!had_dots) /* the cursor did not look at what went out so far */

@@ -199,16 +199,21 @@ static void fill(struct session *session)
 
 /* ---- writing ---- */
 
-static void feed_body(struct session *session)
+/* The session can go on no more; what was inside is told at the end of the turn, since nothing else may ever come. */
+static void break_off(struct session *session, bh_err err, bh_str why)
 {
-    struct delivery *delivery =
-        session->inside[0] && session->inside[0]->rest_bytes ? session->inside[0] : session->inside[1];
+    bh_smtp_client_fail(session->client, err, why);
+    bh_loop_defer(session->sender->role->loop, &session->broken);
+}
+
+/* Of the two that may be inside, only the client knows whose text is going out. */
+static void feed_body(struct session *session, struct delivery *delivery)
+{
     bh_str piece;
     bool last;
 
-    if (!delivery || !bh_delivery_next_rest(delivery, &piece, &last) ||
-        bh_smtp_client_body(session->client, piece, last) != BH_OK)
-        bh_smtp_client_fail(session->client, BH_E_IO, BH_STR("the message cannot be read from the spool"));
+    if (!bh_delivery_next_rest(delivery, &piece, &last) || bh_smtp_client_body(session->client, piece, last) != BH_OK)
+        break_off(session, BH_E_IO, BH_STR("the message cannot be read from the spool"));
 }
 
 /* How long the server may take for what comes next. A byte of a reply does not start it anew, or a server could hold a
@@ -228,11 +233,10 @@ static void write_out(struct session *session)
         return;
     for (;;) {
         size_t count = bh_smtp_client_output(session->client, iov, IOV_MAX_HERE), total = 0, taken;
+        void *whose;
 
-        if (!count && bh_smtp_client_wants_body(session->client)) {
-            feed_body(session);
-            if (session->over)
-                return;
+        if (!count && bh_smtp_client_wants_body(session->client, &whose)) {
+            feed_body(session, whose);
             count = bh_smtp_client_output(session->client, iov, IOV_MAX_HERE);
         }
         if (!count)
@@ -240,8 +244,7 @@ static void write_out(struct session *session)
         for (size_t i = 0; i < count; i++)
             total += iov[i].iov_len;
         if (bh_chan_send(session->chan, iov, count, &taken) != BH_OK) {
-            bh_smtp_client_fail(session->client, BH_E_CLOSED, BH_STR("the connection broke while writing"));
-            bh_loop_defer(session->sender->role->loop, &session->broken);
+            break_off(session, BH_E_CLOSED, BH_STR("the connection broke while writing"));
             return;
         }
         bh_smtp_client_sent(session->client, taken);

@@ -344,7 +344,7 @@ static void give_message(struct pair *pair)
 {
     struct bh_buf *text = &pair->texts[pair->given % 4];
     bh_str *pieces = pair->pieces[pair->given % 4], rest;
-    struct bh_smtp_client_message m = {.tag = pair, .mail_from = BH_STR("a@x"), .rcpt_to = BH_STR("b@y")};
+    struct bh_smtp_client_message m = {.tag = &pieces[7], .mail_from = BH_STR("a@x"), .rcpt_to = BH_STR("b@y")};
 
     random_text(pair, text);
     bh_buf_add(&pair->wanted, bh_buf_view(text));
@@ -366,10 +366,11 @@ static void give_message(struct pair *pair)
     pair->given++;
 }
 
-/* The last piece of the message whose text is going out: the one before the last given, where two are inside. */
-static void give_rest(struct pair *pair)
+/* The last piece of the message whose text is going out: the older one, where two are inside. */
+static void give_rest(struct pair *pair, const bh_str *rest)
 {
-    assert_ok(bh_smtp_client_body(pair->client, pair->pieces[pair->delivered % 4][7], true));
+    assert_ptr_equal(rest, &pair->pieces[pair->delivered % 4][7]);
+    assert_ok(bh_smtp_client_body(pair->client, *rest, true));
 }
 
 static void client_turn(struct pair *pair)
@@ -378,6 +379,7 @@ static void client_turn(struct pair *pair)
     bh_str input = bh_str_sub(bh_buf_view(&pair->to_client), 0,
                               (size_t)bh_random_below(&pair->random.base, pair->to_client.n + 1));
     size_t before = input.n;
+    void *whose;
     enum bh_smtp_client_event event = bh_smtp_client_next(pair->client, &input, &result);
 
     bh_buf_consume(&pair->to_client, before - input.n);
@@ -388,8 +390,8 @@ static void client_turn(struct pair *pair)
     assert_true(event != BH_SMTP_CLIENT_OVER);
     if (bh_smtp_client_has_room(pair->client) && pair->given < 200 && bh_random_below(&pair->random.base, 2))
         give_message(pair);
-    if (bh_smtp_client_wants_body(pair->client))
-        give_rest(pair);
+    if (bh_smtp_client_wants_body(pair->client, &whose))
+        give_rest(pair, whose);
     drain(pair->client, &pair->to_server, 2 + (size_t)bh_random_below(&pair->random.base, 6),
           1 + (size_t)bh_random_below(&pair->random.base, 50));
 }
