@@ -93,10 +93,22 @@ static bool shows_value(struct bh_arena *arena, const struct bh_change_item *ite
     return false;
 }
 
+static bool revokes(struct bh_arena *arena, const struct bh_change_item *item)
+{
+    bh_str ours;
+    bool damaged;
+
+    return item->match == BH_MATCH_DKIM && !bh_key_record_public(arena, item->new_value, &ours, &damaged) && !ours.n;
+}
+
 bool bh_change_seen(struct bh_arena *arena, const struct bh_change_item *item, bh_str include,
                     const struct bh_seen *seen)
 {
-    if (seen->status != BH_DNS_FOUND || !seen->servers || seen->agreeing < seen->servers)
+    if (!seen->servers || seen->agreeing < seen->servers)
+        return false;
+    if (seen->status == BH_DNS_NXDOMAIN || seen->status == BH_DNS_NODATA)
+        return revokes(arena, item); /* a revoked key's record is gone: as good as an empty one */
+    if (seen->status != BH_DNS_FOUND)
         return false;
     switch (item->match) {
     case BH_MATCH_SPF:

@@ -54,11 +54,13 @@
     X(DOMAIN_CLAIMED, 77, "domain.claimed", "")                                                                        \
     X(DOMAIN_RECORD_CHANGED, 78, "domain.record_changed", "a check saw another record than before")                    \
     /* keys */                                                                                                         \
-    X(KEY_CREATED, 90, "key.created", "")                                                                              \
+    X(KEY_CREATED, 90, "key.created", "made, and sealed")                                                              \
     X(KEY_ACTIVATED, 91, "key.activated", "signs from now on")                                                         \
     X(KEY_RETIRED, 92, "key.retired", "signs no more, still published")                                                \
-    X(KEY_REMOVED, 93, "key.removed", "")                                                                              \
-    X(KEY_REVOKED, 94, "key.revoked", "withdrawn at once")                                                             \
+    X(KEY_WITHDRAWN, 93, "key.withdrawn", "nothing can need it any more: record and private half are gone")            \
+    X(KEY_REVOKED, 94, "key.revoked", "by order: signs no more, and its record has an empty p=")                       \
+    X(KEY_PUBLISHED, 95, "key.published", "its record is in our zones, or asked of the customer")                      \
+    X(KEY_SEEN, 96, "key.seen", "every name server answers it: ready to sign")                                         \
     /* planned changes */                                                                                              \
     X(CHANGE_CREATED, 110, "change.created", "")                                                                       \
     X(CHANGE_REMINDED, 111, "change.reminded", "")                                                                     \

@@ -186,6 +186,10 @@ static void begin_text(struct telling *telling, struct bh_buf *text)
     bool is_first = !is_reminder(telling);
 
     bh_buf_printf(text, "%.*s.\n\n", BH_FMT(telling->change.title));
+    if (bh_str_ends(telling->change.title, BH_STR("at once"))) {
+        bh_buf_add(text, BH_STR("Whoever has this key can sign mail in your name until the record is changed.\n\n"));
+        return;
+    }
     bh_buf_add(text, is_first ? BH_STR("This asks you to edit your DNS. What you have now stays in use until the new "
                                        "record is seen,\nso nothing fails in between.\n\n")
                               : BH_STR("You were asked before, and the new record is not there yet. What you have now "

@@ -2,6 +2,7 @@
  * descriptor from the CLI and goes on to keyd unread. */
 #include "command.h"
 #include "domain/key.h"
+#include "keys.h"
 #include "report.h"
 
 struct importing {
@@ -22,8 +23,15 @@ static bh_err retire_others(struct importing *importing)
         const struct bh_key *key = &importing->view.keys[i];
         enum bh_key_state state = was_used ? BH_KEY_RETIRING : is_manual ? BH_KEY_WITHDRAWN : BH_KEY_PUBLISHED;
 
-        if (key->state == BH_KEY_ACTIVE && (key->kind == BH_KIND_ED25519) == (importing->key.kind == BH_KIND_ED25519))
-            err = bh_key_set_state(store, key->id, state, importing->key.created_at);
+        if (key->state != BH_KEY_ACTIVE || (key->kind == BH_KIND_ED25519) != (importing->key.kind == BH_KIND_ED25519))
+            continue;
+        err = bh_key_set_state(store, key->id, state, importing->key.created_at);
+        if (!err) {
+            struct bh_key left = *key;
+
+            left.state = state;
+            bh_key_tell(importing->command->core, &importing->view.domain, &left, BH_STR("another was imported"));
+        }
     }
     return err;
 }
@@ -32,12 +40,19 @@ static bh_err store_key(struct importing *importing)
 {
     struct bh_store *store = importing->command->core->store;
     int64_t id;
-    bh_err err;
+    bh_err err = bh_controld_view(importing->command->core, importing->command->arena, importing->view.domain.id, false,
+                                  &importing->view); /* while keyd was asked a key may have been revoked or exchanged */
 
+    if (err)
+        return err;
     bh_store_begin(store);
     err = retire_others(importing);
     if (!err)
         err = bh_key_insert(store, importing->view.domain.id, &importing->key, &id);
+    if (!err) {
+        importing->key.id = id;
+        bh_key_tell(importing->command->core, &importing->view.domain, &importing->key, BH_STR("imported"));
+    }
     if (err) {
         bh_store_rollback(store);
         return err;

@@ -3,6 +3,7 @@
  * exists is whole, and one that could not be made left nothing behind. */
 #include "command.h"
 #include "domain/key.h"
+#include "keys.h"
 #include "report.h"
 
 enum { KEYS_MAX = 4 };
@@ -130,8 +131,11 @@ static bh_err store_keys(struct adding *adding, int64_t domain)
     bh_err err = BH_OK;
     int64_t id;
 
-    for (size_t i = 0; !err && i < adding->key_count; i++)
+    for (size_t i = 0; !err && i < adding->key_count; i++) {
         err = bh_key_insert(adding->command->core->store, domain, &adding->keys[i], &id);
+        if (!err)
+            bh_key_tell(adding->command->core, &adding->domain, &adding->keys[i], BH_STR("the domain was added"));
+    }
     return err;
 }
 

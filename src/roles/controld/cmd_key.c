@@ -289,11 +289,15 @@ static bh_err store_revocation(struct revoking *r, int64_t grace_ms)
     if (!err && !stays)
         err = bh_key_event_insert(core->store, domain->id, now, r->key.id, bh_str_c(bh_key_state_name(r->key.state)),
                                   BH_STR(""));
+    if (!err && !stays)
+        err = bh_key_entered(core, r->looking.command->arena, domain, &r->key, BH_STR("revocation ordered"));
     if (!err && r->has_next) {
         r->next.state = BH_KEY_ACTIVE;
         r->next.state_at = now;
         err = bh_keys_store(core, domain, &r->next, "active", BH_STR("in place of a revoked key"));
     }
+    if (!err && r->has_next)
+        err = bh_key_entered(core, r->looking.command->arena, domain, &r->next, BH_STR("in place of a revoked key"));
     if (err) {
         bh_store_rollback(core->store);
         return err;

@@ -187,6 +187,7 @@ bh_err bh_controld_start(struct bh_controld *core)
     set_default(&core->check_policy.unanimous_loss_ms, HOUR_MS / 12);
     set_default(&core->tombstone_ms, 30 * 24 * (int64_t)HOUR_MS);
     core->events_waiting = true; /* of a former process */
+    core->change_done[BH_CHANGE_KEY] = bh_key_change_done;
     bh_list_init(&core->signing);
     bh_list_init(&core->unsigned_zones);
     bh_list_init(&core->keepings);

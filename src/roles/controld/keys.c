@@ -130,8 +130,12 @@ static bh_err store_step(struct keeping *keeping, const struct bh_key *old)
     bh_store_begin(core->store);
     if (old)
         err = bh_keys_store(core, domain, old, "retiring", BH_STR(""));
+    if (!err && old)
+        err = bh_key_entered(core, keeping->arena, domain, old, BH_STR(""));
     if (!err && keeping->step.key)
         err = bh_keys_store(core, domain, &keeping->key, bh_key_state_name(keeping->key.state), BH_STR(""));
+    if (!err && keeping->step.key)
+        err = bh_key_entered(core, keeping->arena, domain, &keeping->key, BH_STR(""));
     if (err) {
         bh_store_rollback(core->store);
         return err;
@@ -207,6 +211,8 @@ static bh_err store_made(struct keeping *keeping, const struct bh_msg_key_reply 
     err = bh_key_insert(core->store, keeping->domain, key, &id);
     if (!err)
         err = bh_key_event_insert(core->store, keeping->domain, key->created_at, id, BH_STR("created"), BH_STR(""));
+    if (!err)
+        err = bh_key_entered(core, keeping->arena, &keeping->view.domain, key, BH_STR(""));
     if (err) {
         bh_store_rollback(core->store);
         return err;
@@ -256,6 +262,24 @@ static bh_err make(struct keeping *keeping)
     return err;
 }
 
+/* ---- answers that took their time ---- */
+
+/* Meanwhile the key may have been revoked, or exchanged by a revocation, or its domain removed: then what was learned
+ * of it is dropped, and the turn begins again. True: `keeping->key` is as the store has it. */
+static bool is_as_it_was(struct keeping *keeping)
+{
+    struct bh_key *keys;
+    size_t count;
+
+    if (bh_key_list(keeping->core->store, keeping->arena, keeping->domain, false, &keys, &count))
+        return false;
+    for (size_t i = 0; i < count; i++)
+        if (keys[i].id == keeping->key.id)
+            return keys[i].state == keeping->key.state && keys[i].state_at == keeping->key.state_at &&
+                   keys[i].revoke_at == keeping->key.revoke_at;
+    return false;
+}
+
 /* ---- looking ---- */
 
 static void conclude_look(struct keeping *keeping)
@@ -269,6 +293,10 @@ static void conclude_look(struct keeping *keeping)
     const char *what = NULL;
     bh_err err;
 
+    if (!is_as_it_was(keeping)) {
+        run(keeping);
+        return;
+    }
     bh_key_looked(&keeping->key, proof, bh_controld_now(core));
     if (proof > 0 && !was_seen)
         what = "answered by every name server";
@@ -276,6 +304,8 @@ static void conclude_look(struct keeping *keeping)
         what = "missing";
     bh_store_begin(core->store);
     err = bh_keys_store(core, &keeping->view.domain, &keeping->key, what, why);
+    if (!err && before != keeping->key.state)
+        err = bh_key_entered(core, keeping->arena, &keeping->view.domain, &keeping->key, why);
     if (err)
         bh_store_rollback(core->store);
     else
@@ -366,6 +396,10 @@ static void on_use(void *ctx, bh_err err, const struct bh_msg_key_use_reply *rep
     struct keeping *keeping = ctx;
     struct bh_controld *core = keeping->core;
 
+    if (!is_as_it_was(keeping)) {
+        run(keeping);
+        return;
+    }
     keeping->key.asked_at = bh_controld_now(core);
     if (!err)
         take_use(keeping, reply);

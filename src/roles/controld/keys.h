@@ -21,6 +21,13 @@ struct bh_key_policy bh_keys_policy(const struct bh_controld *core, const struct
 /* Inside a transaction: `key`, changed, is stored, with a line of history. */
 BH_MUST bh_err bh_keys_store(struct bh_controld *core, const struct bh_domain *domain, const struct bh_key *key,
                              const char *what, bh_str detail);
+/* key_news.c. Tells the event log that `key` is in its state now; `why` may be empty. */
+void bh_key_tell(struct bh_controld *core, const struct bh_domain *domain, const struct bh_key *key, bh_str why);
+/* The same inside the transaction that brings it there; a customer who publishes his keys himself is asked for what it
+ * means. The store's errors, BH_E_NOMEM: roll back. */
+BH_MUST bh_err bh_key_entered(struct bh_controld *core, struct bh_arena *arena, const struct bh_domain *domain,
+                              const struct bh_key *key, bh_str why);
+bh_change_done bh_key_change_done; /* of BH_CHANGE_KEY */
 /* After the commit: zones and look-ups follow. `signs`: another key signs, or none. */
 void bh_keys_changed(struct bh_controld *core, const struct bh_domain *domain, bool signs);
 

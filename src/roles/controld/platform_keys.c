@@ -3,6 +3,7 @@
 #include "core.h"
 #include "domain/approach.h"
 #include "domain/key.h"
+#include "keys.h"
 
 enum { ARENA_BYTES = 1 << 20 };
 
@@ -37,7 +38,10 @@ static bh_err store_key(struct making *making, const struct bh_msg_key_reply *re
         return err;
     making->key.kind = (enum bh_key_kind)reply->algorithm;
     making->key.sealed = reply->sealed;
-    return bh_key_insert(making->core->store, making->view.domain.id, &making->key, &id);
+    err = bh_key_insert(making->core->store, making->view.domain.id, &making->key, &id);
+    if (!err)
+        bh_key_tell(making->core, &making->view.domain, &making->key, BH_STR("of the platform itself"));
+    return err;
 }
 
 static void on_key(void *ctx, bh_err err, const struct bh_msg_key_reply *reply)

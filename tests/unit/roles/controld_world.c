@@ -42,6 +42,15 @@ static void put_rdata(struct bh_buf *out, uint16_t type, bh_str text)
     bh_arena_free(arena);
 }
 
+static void let_happen(struct world *w)
+{
+    void (*meanwhile)(struct world *) = w->meanwhile;
+
+    w->meanwhile = NULL;
+    if (meanwhile)
+        meanwhile(w);
+}
+
 /* Several values of an answer stand in one text, separated by '|'. */
 static bh_err ask_dns(void *ctx, const struct bh_msg_dns_ask *ask, bh_dns_asked *done, void *done_ctx)
 {
@@ -59,6 +68,8 @@ static bh_err ask_dns(void *ctx, const struct bh_msg_dns_ask *ask, bh_dns_asked 
     view.status = answer ? BH_DNS_FOUND : BH_DNS_NXDOMAIN;
     view.rdatas = bh_buf_view(&rdatas);
     bh_rec_dns_server_view_put(&views, &view);
+    if (bh_str_starts(ask->name, w->meanwhile_at))
+        let_happen(w);
     done(done_ctx, BH_OK, &(struct bh_msg_dns_ask_reply){bh_buf_view(&views)});
     bh_buf_free(&rdatas);
     bh_buf_free(&views);
@@ -145,6 +156,7 @@ static bh_err key_use(void *ctx, uint64_t key, bh_key_used *done, void *done_ctx
     if (w->queued_is_down)
         return BH_E_CLOSED;
     bh_rec_key_use_put(&uses, &(struct bh_rec_key_use){key, w->key_signed_at, w->keys_in_hand});
+    let_happen(w);
     done(done_ctx, BH_OK, &(struct bh_msg_key_use_reply){bh_buf_view(&uses), 0, 1});
     bh_buf_free(&uses);
     return BH_OK;

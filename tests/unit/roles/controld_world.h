@@ -23,7 +23,9 @@ struct world {
     bool keyd_is_down;
     unsigned keys_made;
     bool dns_is_silent;
-    uint32_t ttl_s; /* of all answers */
+    bh_str meanwhile_at;                /* of names: that begin so */
+    void (*meanwhile)(struct world *w); /* happens once between a question (DNS, queued) and its answer */
+    uint32_t ttl_s;                     /* of all answers */
     struct answer answers[ANSWERS_MAX];
     size_t answer_count;
     bh_str soa_zone;
