@@ -128,7 +128,7 @@ BH_MUST bh_err bh_audit_prune(struct bh_store *store, bh_time_ms before);
 
 /* ---- domains (domain.c) ---- */
 
-/* `domain->id` is not read. State is pending, nothing is aligned. */
+/* `domain->id` is not read. State is pending, nothing is aligned. BH_E_NOT_FOUND: the customer was removed. */
 BH_MUST bh_err bh_domain_insert(struct bh_store *store, const struct bh_domain *domain, bool holds_zone,
                                 int64_t *ret_id);
 BH_MUST bh_err bh_domain_by_id(struct bh_store *store, struct bh_arena *arena, int64_t id,
@@ -212,7 +212,7 @@ BH_MUST bh_err bh_domain_list_tombstones(struct bh_store *store, bh_str shard, b
 BH_MUST bh_err bh_domain_list_tombstones_due(struct bh_store *store, bh_time_ms now, int64_t limit,
                                              bh_domain_each *each, void *ctx);
 BH_MUST bh_err bh_domain_end_tombstone(struct bh_store *store, int64_t id);
-/* A customer without domains: the credentials are revoked, the name is free again. BH_E_NOT_FOUND. */
+/* A customer without domains: credentials and API tokens are revoked, the name is free again. BH_E_NOT_FOUND. */
 BH_MUST bh_err bh_customer_remove(struct bh_store *store, int64_t id, bh_time_ms now);
 
 /* The outcome of a check. `report` is JSON. */
@@ -251,8 +251,13 @@ BH_MUST bh_err bh_domain_past_list(struct bh_store *store, int64_t id, int64_t l
 
 /* Whose zone of this name is served: 0 = nobody's. */
 BH_MUST bh_err bh_domain_zone_holder(struct bh_store *store, bh_str name, int64_t *ret_id);
-/* Makes `id` the one, nobody else. */
+/* Makes `id` the one, nobody else. BH_E_NOT_FOUND where it was removed meanwhile: then nothing changes. */
 BH_MUST bh_err bh_domain_hold_zone(struct bh_store *store, bh_str name, int64_t id);
+/* Zones that are served below `name` and are not of a domain that `customer` has now: others' zones, and tombstones. */
+BH_MUST bh_err bh_domain_zones_below(struct bh_store *store, bh_str name, int64_t customer,
+                                     void (*each)(void *ctx, int64_t id, bh_str name, bool is_removed), void *ctx);
+/* Its zone is served no more. */
+BH_MUST bh_err bh_domain_drop_zone(struct bh_store *store, int64_t id);
 
 /* ---- what look-ups at submission ask for (domain.c) ---- */
 
@@ -279,6 +284,7 @@ BH_MUST bh_err bh_probe_set(struct bh_store *store, int64_t domain, const struct
 
 /* ---- keys (key.c) ---- */
 
+/* BH_E_NOT_FOUND: the domain was removed, and with it all its private keys. */
 BH_MUST bh_err bh_key_insert(struct bh_store *store, int64_t domain, const struct bh_key *key, int64_t *ret_id);
 /* The number that the next insert will get: sealing binds it before the row exists. */
 BH_MUST bh_err bh_key_next_id(struct bh_store *store, int64_t *ret_id);

@@ -337,6 +337,12 @@ static const struct bh_schema_step steps[] = {
                      " PRIMARY KEY(hash, customer, stream)) STRICT, WITHOUT ROWID;"
                      "CREATE INDEX suppression_customer ON suppression(customer, hash, stream);"
                      "CREATE INDEX suppression_expiry ON suppression(expires_at) WHERE expires_at > 0;"},
+    {"zones by their labels from the root on",
+     "ALTER TABLE domain ADD COLUMN zone_key TEXT NOT NULL DEFAULT '';"
+     "UPDATE domain SET zone_key = (WITH RECURSIVE cut(rest, key) AS (SELECT domain.name || '.', ''"
+     " UNION ALL SELECT substr(rest, instr(rest, '.') + 1), substr(rest, 1, instr(rest, '.')) || key"
+     " FROM cut WHERE rest <> '') SELECT key FROM cut WHERE rest = '') WHERE holds_zone = 1;"
+     "CREATE INDEX domain_zone ON domain(zone_key) WHERE holds_zone = 1;"},
 };
 
 const struct bh_schema bh_control_schema = {"control", 0x62684331, steps, sizeof(steps) / sizeof(steps[0])};

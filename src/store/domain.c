@@ -4,8 +4,8 @@
 static const struct bh_query insert = {
     "INSERT INTO domain(customer, name, approach, token, shard, label_bounce, label_link, label_img, label_selector,"
     " bounces, state, aligned, zone_apex, dmarc_policy, holds_zone, created_at, state_at, checked_at, lost_at,"
-    " check_at, tries, report) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 0, 0, $11, $12, $13, $14, $14, 0, 0,"
-    " $14, 0, x'') RETURNING id"};
+    " check_at, tries, report) SELECT id, $2, $3, $4, $5, $6, $7, $8, $9, $10, 0, 0, $11, $12, $13, $14, $14, 0, 0,"
+    " $14, 0, x'' FROM customer WHERE id = $1 AND deleted_at IS NULL RETURNING id"};
 static const struct bh_query by_id = {BH_DOMAIN_SELECT "WHERE d.id = $1 AND d.deleted_at IS NULL"};
 static const struct bh_query by_name = {BH_DOMAIN_SELECT
                                         "WHERE d.name = $1 AND d.deleted_at IS NULL AND ($2 = 0 OR d.customer = $2)"};
@@ -34,8 +34,14 @@ static const struct bh_query past_list = {
     "SELECT at, state, aligned, report FROM domain_check WHERE domain = $1 ORDER BY at DESC LIMIT $2"};
 static const struct bh_query zone_holder = {
     "SELECT coalesce(max(id), 0) FROM domain WHERE name = $1 AND holds_zone = 1 AND deleted_at IS NULL"};
+/* A domain that was removed meanwhile takes nothing from who is there. */
 static const struct bh_query hold_zone = {
-    "UPDATE domain SET holds_zone = CASE WHEN id = $2 THEN 1 ELSE 0 END WHERE name = $1"};
+    "UPDATE domain SET holds_zone = CASE WHEN id = $2 THEN 1 ELSE 0 END, zone_key = $3 WHERE name = $1"
+    " AND EXISTS (SELECT 1 FROM domain WHERE id = $2 AND deleted_at IS NULL)"};
+static const struct bh_query zones_below = {
+    "SELECT id, name, deleted_at IS NOT NULL FROM domain WHERE holds_zone = 1 AND zone_key > $1 AND zone_key < $2"
+    " AND (customer <> $3 OR deleted_at IS NOT NULL)"};
+static const struct bh_query drop_zone = {"UPDATE domain SET holds_zone = 0 WHERE id = $1"};
 
 static bh_str column(const struct bh_row *row, int at, struct bh_arena *arena)
 {
@@ -251,7 +257,59 @@ bh_err bh_domain_zone_holder(struct bh_store *store, bh_str name, int64_t *ret_i
     return bh_store_number(store, &zone_holder, BH_WITH(BH_TEXT(name)), ret_id);
 }
 
+/* "email.customer.example" is "example.customer.email.": what lies below a name is one range of an index. `end` behind
+ * the last label bounds that range. */
+static bh_str zone_key(char *key, size_t size, bh_str name, char end)
+{
+    size_t n = 0;
+
+    while (name.n && n + name.n + 1 < size) {
+        size_t dot = bh_str_rfind(name, '.');
+        bh_str label = dot < name.n ? bh_str_skip(name, dot + 1) : name;
+
+        memcpy(key + n, label.p, label.n);
+        n += label.n;
+        key[n++] = '.';
+        name.n = dot < name.n ? dot : 0;
+    }
+    if (n)
+        key[n - 1] = end;
+    return bh_str_of(key, n);
+}
+
 bh_err bh_domain_hold_zone(struct bh_store *store, bh_str name, int64_t id)
 {
-    return bh_store_change(store, &hold_zone, BH_WITH(BH_TEXT(name), BH_INT(id)), true);
+    char key[260];
+
+    return bh_store_change(store, &hold_zone,
+                           BH_WITH(BH_TEXT(name), BH_INT(id), BH_TEXT(zone_key(key, sizeof(key), name, '.'))), true);
+}
+
+struct below_reader {
+    void (*each)(void *ctx, int64_t id, bh_str name, bool is_removed);
+    void *ctx;
+};
+
+static void pass_below(void *ctx, const struct bh_row *row)
+{
+    struct below_reader *reader = ctx;
+
+    reader->each(reader->ctx, bh_row_int(row, 0), bh_row_str(row, 1), bh_row_int(row, 2) != 0);
+}
+
+bh_err bh_domain_zones_below(struct bh_store *store, bh_str name, int64_t customer,
+                             void (*each)(void *ctx, int64_t id, bh_str name, bool is_removed), void *ctx)
+{
+    char from[260], to[260];
+    struct below_reader reader = {each, ctx};
+
+    return bh_store_rows(store, &zones_below,
+                         BH_WITH(BH_TEXT(zone_key(from, sizeof(from), name, '.')),
+                                 BH_TEXT(zone_key(to, sizeof(to), name, '/')), BH_INT(customer)),
+                         false, pass_below, &reader);
+}
+
+bh_err bh_domain_drop_zone(struct bh_store *store, int64_t id)
+{
+    return bh_store_change(store, &drop_zone, BH_WITH(BH_INT(id)), true);
 }

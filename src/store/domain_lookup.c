@@ -19,7 +19,7 @@ static const struct bh_query bounce_clear = {"DELETE FROM bounce_domain WHERE do
 static const struct bh_query bounce_insert = {"INSERT INTO bounce_domain(name, domain) VALUES ($1, $2)"};
 static const struct bh_query bounce_owner = {
     "SELECT d.id, d.customer FROM bounce_domain b JOIN domain d ON d.id = b.domain WHERE b.name = $1"
-    " ORDER BY CASE WHEN d.state IN (2, 3) THEN 0 ELSE 1 END, d.id LIMIT 1"};
+    " ORDER BY CASE d.state WHEN 2 THEN 0 WHEN 3 THEN 1 ELSE 2 END, d.id LIMIT 1"};
 static const struct bh_query policy_clear = {"DELETE FROM domain_policy WHERE domain = $1"};
 static const struct bh_query policy_insert = {"INSERT INTO domain_policy(domain, at, record) VALUES ($1, $2, $3)"
                                               " ON CONFLICT(domain, at) DO UPDATE SET record = $3"};

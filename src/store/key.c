@@ -6,8 +6,9 @@
 static const struct bh_query insert = {
     "INSERT INTO dkim_key(id, domain, selector, kind, state, imported, public_b64, sealed, created_at, state_at, "
     "reused)"
-    " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9,"
-    " EXISTS(SELECT 1 FROM dkim_key WHERE domain = $2 AND selector = $3)) RETURNING id"};
+    " SELECT $1, id, $3, $4, $5, $6, $7, $8, $9, $9,"
+    " EXISTS(SELECT 1 FROM dkim_key WHERE domain = $2 AND selector = $3) FROM domain"
+    " WHERE id = $2 AND deleted_at IS NULL RETURNING id"};
 static const struct bh_query duty_insert = {
     "INSERT INTO key_duty(domain, due_at, ed25519, period_ms, asked_at) VALUES ($1, $2, 0, -1, 0)"
     " ON CONFLICT(domain) DO NOTHING"};

@@ -22,6 +22,8 @@ static const struct bh_query customer_mark = {
     "UPDATE customer SET deleted_at = $2, name = name || '#' || id WHERE id = $1 AND deleted_at IS NULL"};
 static const struct bh_query customer_credentials = {
     "UPDATE credential SET revoked_at = $2 WHERE customer = $1 AND revoked_at IS NULL"};
+static const struct bh_query customer_tokens = {
+    "UPDATE api_token SET revoked_at = $2 WHERE customer = $1 AND revoked_at IS NULL"};
 static const struct bh_query customer_contacts = {"DELETE FROM customer_contact WHERE customer = $1"};
 
 bh_err bh_domain_remove(struct bh_store *store, int64_t id, bh_time_ms now, bh_time_ms tombstone_until)
@@ -91,5 +93,7 @@ bh_err bh_customer_remove(struct bh_store *store, int64_t id, bh_time_ms now)
 
     if (!err)
         err = bh_store_change(store, &customer_credentials, BH_WITH(BH_INT(id), BH_INT(now)), false);
+    if (!err)
+        err = bh_store_change(store, &customer_tokens, BH_WITH(BH_INT(id), BH_INT(now)), false);
     return err ? err : bh_store_change(store, &customer_contacts, BH_WITH(BH_INT(id)), false);
 }

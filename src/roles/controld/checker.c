@@ -349,13 +349,84 @@ static bh_err must_claim(struct check *check, bool *ret_must, int64_t *ret_holde
     return err;
 }
 
+struct inner {
+    struct inner *next;
+    int64_t id;
+    bh_str name;
+    bool is_removed;
+};
+
+struct inner_list {
+    struct bh_arena *arena;
+    struct inner *first;
+    bool failed;
+};
+
+static void add_inner(void *ctx, int64_t id, bh_str name, bool is_removed)
+{
+    struct inner_list *list = ctx;
+    struct inner *inner = bh_arena_alloc(list->arena, sizeof(*inner));
+    bh_str copy = bh_arena_dup(list->arena, name);
+
+    if (!inner || !copy.p) {
+        list->failed = true;
+        return;
+    }
+    *inner = (struct inner){list->first, id, copy, is_removed};
+    list->first = inner;
+}
+
+/* From now on this zone is the parent of all below it. Another's zone inside was delegated by what stood here before;
+ * served on, it would answer for itself and be found delegated for ever. Its next check asks the new parent: us. */
+static bh_err drop_inner_zones(struct check *check, struct inner_list *ret_list)
+{
+    struct bh_store *store = check->core->store;
+    const struct bh_domain *domain = &check->view.domain;
+    struct inner_list list = {.arena = check->arena};
+    bh_err err = bh_domain_zones_below(store, domain->name, domain->customer_id, add_inner, &list);
+
+    if (!err && list.failed)
+        err = BH_E_NOMEM;
+    for (const struct inner *inner = list.first; !err && inner; inner = inner->next) {
+        err = bh_domain_drop_zone(store, inner->id);
+        if (!err && !inner->is_removed)
+            err = bh_domain_update_check_at(store, inner->id, bh_controld_now(check->core), 0);
+    }
+    *ret_list = list;
+    return err;
+}
+
+/* All or nothing, since it is done once. */
+static bh_err store_claim(struct check *check, int64_t holder, struct inner_list *ret_inner)
+{
+    struct bh_store *store = check->core->store;
+    bh_err err;
+
+    bh_store_begin(store);
+    err = bh_domain_hold_zone(store, check->view.domain.name, check->domain);
+    if (!err)
+        err = drop_inner_zones(check, ret_inner);
+    if (!err && holder)
+        err = bh_domain_update_check_at(store, holder, bh_controld_now(check->core), 0);
+    if (!err)
+        return bh_store_commit_wait(store);
+    bh_store_rollback(store);
+    return err;
+}
+
 static bh_err claim_zone(struct check *check, int64_t holder)
 {
     struct bh_controld *core = check->core;
-    bh_err err = bh_domain_hold_zone(core->store, check->view.domain.name, check->domain);
+    struct inner_list inner_list = {0};
+    bh_err err = store_claim(check, holder, &inner_list);
 
     if (err)
         return err;
+    for (const struct inner *inner = inner_list.first; inner; inner = inner->next) {
+        bh_publish_removed(core, inner->name);
+        core->out->log(core->out_ctx, BH_LOG_INFO, "the zone ended: one above it went to another customer",
+                       inner->name);
+    }
     bh_publish_domain(core, &check->view.domain);
     bh_controld_event(core, BH_EVENT_DOMAIN_CLAIMED, check->view.domain.customer_id, check->domain,
                       json_pack("{s:o, s:b}", "domain",
@@ -363,7 +434,7 @@ static bh_err claim_zone(struct check *check, int64_t holder)
                                 holder != 0));
     core->out->log(core->out_ctx, BH_LOG_INFO, holder ? "the zone went to another customer" : "the zone is served",
                    check->view.domain.name);
-    return holder ? bh_domain_update_check_at(core->store, holder, bh_controld_now(core), 0) : BH_OK;
+    return BH_OK;
 }
 
 /* The zone goes out at the end of this turn; a moment later every name server of ours has it. */

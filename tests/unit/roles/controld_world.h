@@ -21,6 +21,9 @@ struct world {
     struct bh_random_seeded random;
     bh_time_ms now;
     bool keyd_is_down;
+    bool keyd_is_slow; /* the next key is made by answer_late_key */
+    bh_key_done *late_key;
+    void *late_key_ctx;
     unsigned keys_made;
     bool dns_is_silent;
     bh_str meanwhile_at;                /* of names: that begin so */
@@ -40,7 +43,7 @@ struct world {
     int told_kinds[8];
     char told_keys[8][64];
     bool queued_away;
-    char last_zones[4000]; /* names, each followed by a blank */
+    char last_zones[4000], last_removals[1000]; /* names, each followed by a blank */
     json_t *got;
     struct bh_arena *arena;
 };
@@ -63,6 +66,8 @@ void add_customers(struct world *w);
 /* A delegated domain of acme, verified. */
 void verify_delegation(struct world *w);
 struct bh_msg_may_send_reply may_send(struct world *w, uint32_t customer, const char *domain);
+/* keyd answers at last, and at once from now on. */
+void answer_late_key(struct world *w);
 uint32_t customer_id(struct world *w, const char *name);
 
 #define ADD(name, customer, approach)                                                                                  \
