@@ -142,9 +142,10 @@ BH_MUST bh_err bh_domain_list(struct bh_store *store, int64_t customer, bh_str a
                               bh_domain_each *each, void *ctx);
 /* All of one shard. */
 BH_MUST bh_err bh_domain_list_shard(struct bh_store *store, bh_str shard, bh_domain_each *each, void *ctx);
-/* Due at `now`, the longest waiting first. */
-BH_MUST bh_err bh_domain_list_due(struct bh_store *store, bh_time_ms now, int64_t limit, bh_domain_each *each,
-                                  void *ctx);
+/* Due at `now`, the longest waiting first, but none of these customers (0: nobody). */
+enum { BH_DUE_NOT_OF_MAX = 4 };
+BH_MUST bh_err bh_domain_list_due(struct bh_store *store, bh_time_ms now, int64_t limit,
+                                  const int64_t not_of[BH_DUE_NOT_OF_MAX], bh_domain_each *each, void *ctx);
 /* When the next one is due; INT64_MAX: never. */
 BH_MUST bh_err bh_domain_next_due(struct bh_store *store, bh_time_ms *ret_at);
 /* Distinct shards in use, in order. */

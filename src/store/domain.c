@@ -14,7 +14,8 @@ static const struct bh_query list = {BH_DOMAIN_SELECT "WHERE d.name > $2 AND d.d
 static const struct bh_query list_shard = {BH_DOMAIN_SELECT
                                            "WHERE d.shard = $1 AND d.deleted_at IS NULL ORDER BY d.name"};
 static const struct bh_query list_due = {
-    BH_DOMAIN_SELECT "WHERE d.check_at <= $1 AND d.deleted_at IS NULL ORDER BY d.check_at LIMIT $2"};
+    BH_DOMAIN_SELECT "WHERE d.check_at <= $1 AND d.deleted_at IS NULL AND d.customer NOT IN ($3, $4, $5, $6)"
+                     " ORDER BY d.check_at LIMIT $2"};
 static const struct bh_query next_due = {"SELECT coalesce(min(check_at), $1) FROM domain WHERE deleted_at IS NULL"};
 static const struct bh_query shards = {"SELECT DISTINCT shard FROM domain WHERE deleted_at IS NULL"
                                        " UNION SELECT DISTINCT shard FROM domain WHERE tombstone_until > 0"
@@ -146,11 +147,15 @@ bh_err bh_domain_list_shard(struct bh_store *store, bh_str shard, bh_domain_each
     return bh_store_rows(store, &list_shard, BH_WITH(BH_TEXT(shard)), false, bh_domain_pass_on, &reader);
 }
 
-bh_err bh_domain_list_due(struct bh_store *store, bh_time_ms now, int64_t limit, bh_domain_each *each, void *ctx)
+bh_err bh_domain_list_due(struct bh_store *store, bh_time_ms now, int64_t limit,
+                          const int64_t not_of[BH_DUE_NOT_OF_MAX], bh_domain_each *each, void *ctx)
 {
     struct bh_domain_reader reader = {.each = each, .ctx = ctx};
 
-    return bh_store_rows(store, &list_due, BH_WITH(BH_INT(now), BH_INT(limit)), false, bh_domain_pass_on, &reader);
+    return bh_store_rows(
+        store, &list_due,
+        BH_WITH(BH_INT(now), BH_INT(limit), BH_INT(not_of[0]), BH_INT(not_of[1]), BH_INT(not_of[2]), BH_INT(not_of[3])),
+        false, bh_domain_pass_on, &reader);
 }
 
 bh_err bh_domain_next_due(struct bh_store *store, bh_time_ms *ret_at)

@@ -20,11 +20,14 @@
 
 enum {
     RUNNING_MAX = 64,
+    SHARE = RUNNING_MAX / BH_DUE_NOT_OF_MAX, /* of one customer, where others need the rest */
+    RESERVE = SHARE,
     ARENA_BYTES = 8 << 20,
     SEEN_MAX = 128,
     WAITERS_MAX = 32,
     IDLE_MS = 60 * 1000,
-    AFTER_CLAIM_MS = 1000
+    AFTER_CLAIM_MS = 1000,
+    AFTER_FAILURE_MS = 15 * 60 * 1000
 };
 
 struct waiter {
@@ -509,6 +512,19 @@ static void evaluate_spf(struct check *check)
     check->asking = false;
 }
 
+/* Answers that nothing can be made of, being too many or too large, are not asked for again at once. */
+static void postpone(struct check *check)
+{
+    struct bh_controld *core = check->core;
+    int64_t tries = 0;
+    bh_err err = bh_domain_tries(core->store, check->domain, &tries);
+
+    if (!err)
+        err = bh_domain_update_check_at(core->store, check->domain, bh_controld_now(core) + AFTER_FAILURE_MS, tries);
+    if (err && err != BH_E_NOT_FOUND)
+        core->out->log(core->out_ctx, BH_LOG_ERROR, "cannot postpone a check", check->view.domain.name);
+}
+
 static void next_step(struct check *check)
 {
     bh_err err = BH_OK;
@@ -521,8 +537,10 @@ static void next_step(struct check *check)
         return;
     if (!err)
         err = conclude(check);
-    if (err)
+    if (err) {
         check->core->out->log(check->core->out_ctx, BH_LOG_ERROR, bh_err_text(err), check->view.domain.name);
+        postpone(check);
+    }
     end_check(check, err);
 }
 
@@ -642,8 +660,25 @@ void bh_check_forget(struct bh_controld *core, void *ctx)
     }
 }
 
+/* ---- who is next ---- */
+
+/* A customer whose name servers hang must not stop the checks of others: the last places are only for those who have
+ * less than their share. */
+static bool has_room(const struct bh_controld *core, int64_t customer)
+{
+    size_t running = 0;
+
+    if (core->check_count < RUNNING_MAX - RESERVE)
+        return true;
+    BH_LIST_EACH (node, &core->checks)
+        running += CHECK_OF(node)->view.domain.customer_id == customer;
+    return core->check_count < RUNNING_MAX && running < SHARE;
+}
+
 struct due {
-    int64_t ids[RUNNING_MAX];
+    struct {
+        int64_t id, customer;
+    } domains[RUNNING_MAX];
     size_t count;
 };
 
@@ -651,27 +686,55 @@ static bool add_due(void *ctx, const struct bh_domain *domain)
 {
     struct due *due = ctx;
 
-    due->ids[due->count++] = domain->id;
+    due->domains[due->count].id = domain->id;
+    due->domains[due->count++].customer = domain->customer_id;
     return due->count < RUNNING_MAX;
+}
+
+/* Starts those of `due` for whom there is room; the first customer that has none is *ret_full. */
+static void start_some(struct bh_controld *core, const struct due *due, int64_t *ret_full)
+{
+    *ret_full = 0;
+    for (size_t i = 0; i < due->count && core->check_count < RUNNING_MAX; i++) {
+        int64_t customer = due->domains[i].customer;
+
+        if (find_check(core, due->domains[i].id))
+            continue;
+        if (has_room(core, customer))
+            (void)!bh_check_domain(core, due->domains[i].id, NULL, NULL);
+        else if (!*ret_full)
+            *ret_full = customer;
+    }
+}
+
+static bh_err start_due(struct bh_controld *core, bh_time_ms now)
+{
+    int64_t full[BH_DUE_NOT_OF_MAX] = {0};
+    bh_err err = BH_OK;
+
+    for (size_t i = 0; !err && i < BH_DUE_NOT_OF_MAX && core->check_count < RUNNING_MAX; i++) {
+        struct due due = {.count = 0};
+
+        err = bh_domain_list_due(core->store, now, RUNNING_MAX, full, add_due, &due);
+        if (!err)
+            start_some(core, &due, &full[i]);
+        if (!full[i])
+            break;
+    }
+    return err;
 }
 
 void bh_controld_wake(struct bh_controld *core)
 {
-    struct due due = {.count = 0};
     bh_time_ms now = bh_controld_now(core), next = INT64_MAX, resume = resume_checks(core, now);
     bh_time_ms egress = bh_egress_run(core), canaries = bh_canary_run(core), flats = bh_flatten_run(core);
-    size_t room = core->check_count < RUNNING_MAX ? RUNNING_MAX - core->check_count : 0;
     bh_err err;
 
     bh_tombstones_wake(core, now);
-    err = room ? bh_domain_list_due(core->store, now, (int64_t)room, add_due, &due) : BH_OK;
-
     core->notices_wait = false;
     bh_change_work(core);
     bh_notice_flush(core);
-    for (size_t i = 0; !err && i < due.count; i++)
-        if (!find_check(core, due.ids[i]))
-            (void)!bh_check_domain(core, due.ids[i], NULL, NULL);
+    err = start_due(core, now);
     if (!err)
         err = bh_domain_next_due(core->store, &next);
     if (err)

@@ -56,6 +56,7 @@ struct bh_walk {
     void (*next)(struct bh_walk *walk); /* when all look-ups are answered */
     enum bh_dns_status status;          /* of the look-up for name servers */
     bh_str why;
+    struct bh_timer timer; /* the deadline */
     bh_walk_done *done;
     void *ctx;
 };
@@ -75,23 +76,10 @@ static void finish(struct bh_walk *walk, bh_err err)
         err = bh_buf_err(&views);
     done(ctx, err, err ? (bh_str){"", 0} : bh_buf_view(&views));
     bh_buf_free(&views);
+    bh_timer_free(&walk->timer);
     bh_list_remove(&walk->node);
     bh_arena_free(walk->arena);
     free(walk);
-}
-
-void bh_walker_stop(struct bh_walker *walker)
-{
-    for (struct bh_list *node; (node = bh_list_first(&walker->walks));) {
-        struct bh_walk *walk = BH_CONTAINER_OF(node, struct bh_walk, node);
-
-        for (size_t i = 0; i < SERVERS_MAX; i++)
-            bh_dns_ask_cancel(walk->servers[i].ask);
-        for (struct lookup *lookup = walk->lookups; lookup; lookup = lookup->next)
-            if (!lookup->answered && lookup->query)
-                walker->resolver->ops->cancel(walker->resolver, lookup->query);
-        finish(walk, BH_E_CLOSED);
-    }
 }
 
 /* What the resolver itself knows about the way stands for the answer. */
@@ -351,6 +339,52 @@ static void set_failure(struct server *server, bh_err err)
     server->answered = true;
 }
 
+/* ---- the deadline ---- */
+
+static void cancel_questions(struct bh_walk *walk)
+{
+    struct bh_resolver *resolver = walk->walker->resolver;
+
+    for (size_t i = 0; i < SERVERS_MAX; i++) {
+        bh_dns_ask_cancel(walk->servers[i].ask);
+        walk->servers[i].ask = NULL;
+    }
+    for (struct lookup *lookup = walk->lookups; lookup; lookup = lookup->next)
+        if (!lookup->answered && lookup->query) {
+            resolver->ops->cancel(resolver, lookup->query);
+            lookup->answered = true;
+        }
+}
+
+void bh_walker_stop(struct bh_walker *walker)
+{
+    for (struct bh_list *node; (node = bh_list_first(&walker->walks));) {
+        struct bh_walk *walk = BH_CONTAINER_OF(node, struct bh_walk, node);
+
+        cancel_questions(walk);
+        finish(walk, BH_E_CLOSED);
+    }
+}
+
+static void on_deadline(void *ctx)
+{
+    struct bh_walk *walk = ctx;
+    bool some = false;
+
+    cancel_questions(walk);
+    for (size_t i = 0; i < walk->server_count; i++) {
+        struct server *server = &walk->servers[i];
+
+        if (server->asked && !server->answered)
+            set_failure(server, BH_E_TIMEOUT);
+        some = some || server->answered;
+    }
+    if (some)
+        finish(walk, BH_OK);
+    else
+        finish_with(walk, BH_DNS_TEMPFAIL, BH_STR("the name servers take too long"));
+}
+
 static bh_err ask_server(struct server *server, bh_dns_ask_done *done)
 {
     struct bh_walk *walk = server->walk;
@@ -550,11 +584,14 @@ static bh_err new_walk(struct bh_walker *walker, bh_str name, uint16_t type, bh_
         walk->name_text = bh_str_lower(walk->arena, name);
     if (walk->name_text.p)
         err = bh_dns_name_parse(walk->name_text, NULL, &walk->name);
+    if (!err)
+        err = bh_timer_init(walker->loop, &walk->timer, on_deadline, walk);
     if (err) {
         bh_arena_free(walk->arena);
         free(walk);
         return err;
     }
+    bh_timer_set(&walk->timer, walker->deadline_ms ? walker->deadline_ms : BH_WALK_DEADLINE_MS);
     bh_list_push(&walker->walks, &walk->node);
     *ret_walk = walk;
     return BH_OK;

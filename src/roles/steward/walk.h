@@ -13,12 +13,16 @@
 #include <behalf/psl.h>
 #include <behalf/resolver.h>
 
+/* However many servers hang, one behind the other: what was answered until then is the answer. */
+enum { BH_WALK_DEADLINE_MS = 45 * 1000 };
+
 struct bh_walker {
     struct bh_loop *loop;
     struct bh_resolver *resolver;
     const struct bh_suffixes *suffixes;
     struct bh_random *random;
     uint16_t port;        /* of authoritative servers */
+    int64_t deadline_ms;  /* of one walk; 0: BH_WALK_DEADLINE_MS */
     struct bh_list walks; /* running */
 };
 

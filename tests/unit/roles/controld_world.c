@@ -79,6 +79,10 @@ static bh_err ask_dns(void *ctx, const struct bh_msg_dns_ask *ask, bh_dns_asked 
 
     if (w->dns_is_silent)
         return BH_E_CLOSED;
+    if (w->dns_hangs) {
+        bh_buf_free(&rdatas);
+        return BH_OK;
+    }
     while (rest.n)
         put_rdata(&rdatas, ask->type, bh_str_cut(rest, '|', &rest));
     view.status = answer ? BH_DNS_FOUND : BH_DNS_NXDOMAIN;

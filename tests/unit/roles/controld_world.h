@@ -26,6 +26,7 @@ struct world {
     void *late_key_ctx;
     unsigned keys_made;
     bool dns_is_silent;
+    bool dns_hangs;                     /* questions are never answered */
     bh_str meanwhile_at;                /* of names: that begin so */
     void (*meanwhile)(struct world *w); /* happens once between a question (DNS, queued) and its answer */
     uint32_t ttl_s;                     /* of all answers */

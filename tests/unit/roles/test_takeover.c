@@ -215,6 +215,52 @@ static void test_api_tokens_end_with_the_customer(void **state)
     assert_int_equal(reply.ok, 0);
 }
 
+/* ---- name servers as weapons ---- */
+
+static void add_many(struct world *w, const char *customer, const char *name, int count)
+{
+    char command[300];
+
+    for (int i = 0; i < count; i++) {
+        (void)snprintf(command, sizeof(command),
+                       "{\"noun\":\"domain\",\"verb\":\"add\",\"args\":{\"name\":\"%s%d.example\",\"customer\":\"%s\","
+                       "\"approach\":\"reports\"}}",
+                       name, i, customer);
+        assert_true(run(w, command));
+    }
+}
+
+/* Of a customer whose servers hang, some checks are always running; the domains of others are looked at all the same.
+ */
+static void test_hanging_servers_stop_only_their_own(void **state)
+{
+    struct world *w = *state;
+    struct bh_domain domain;
+
+    add_customers(w);
+    w->now += 100000;
+    add_many(w, "other", "hang", 120);
+    w->dns_hangs = true;
+    w->now += 100000;
+    bh_controld_wake(&w->core);
+    assert_int_equal(w->core.check_count, 48);
+    w->now += 60000;
+    bh_controld_wake(&w->core);
+    assert_int_equal(w->core.check_count, 48);
+    w->dns_hangs = false;
+    add_many(w, "acme", "good", 3);
+    w->now += 100000;
+    bh_controld_wake(&w->core);
+    for (int i = 0; i < 3; i++) {
+        char name[40];
+
+        (void)snprintf(name, sizeof(name), "good%d.example", i);
+        assert_ok(bh_domain_by_name(w->core.store, w->arena, bh_str_c(name), 0, &domain));
+        assert_int_equal(domain.checked_at, w->now);
+    }
+    assert_int_equal(w->core.check_count, 48);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -227,6 +273,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_customer_removed_while_keys_are_made, open_world, close_world),
         cmocka_unit_test_setup_teardown(test_two_adds_at_once, open_world, close_world),
         cmocka_unit_test_setup_teardown(test_a_key_for_a_removed_domain, open_world, close_world),
+        cmocka_unit_test_setup_teardown(test_hanging_servers_stop_only_their_own, open_world, close_world),
         cmocka_unit_test_setup_teardown(test_api_tokens_end_with_the_customer, open_world, close_world),
     };
 

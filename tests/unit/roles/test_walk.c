@@ -21,6 +21,7 @@ static const char parents[] = "$ORIGIN customer.example.\n$TTL 60\n"
                               "email NS t.ns1.on.esp.example.\nemail NS t.ns2.on.esp.example.\n"
                               "deep NS ns.deep\nns.deep A 127.0.0.2\n"
                               "lame NS ns.lame\nns.lame A 127.0.0.2\n"
+                              "slow NS ns1.slow\nslow NS ns2.slow\nns1.slow A 127.0.0.3\nns2.slow A 127.0.0.4\n"
                               "big TXT " BIG BIG BIG BIG BIG BIG "\n";
 /* its own SOA cannot make it the parent's zone */
 static const char deep[] = "$ORIGIN deep.customer.example.\n$TTL 60\n"
@@ -258,6 +259,23 @@ static void test_a_lame_server_is_not_an_answer(void **state)
     assert_non_null(strstr(w->why, "REFUSED"));
 }
 
+/* Servers that never answer: bound, and silent. */
+static void test_the_deadline(void **state)
+{
+    struct world *w = *state;
+    uint16_t port = w->walker.port, bound;
+    int one = bind_to("127.0.0.3", SOCK_DGRAM, port, &bound), two = bind_to("127.0.0.4", SOCK_DGRAM, port, &bound);
+
+    assert_true(one >= 0 && two >= 0);
+    w->walker.deadline_ms = 300;
+    walk(w, "x.slow.customer.example", BH_DNS_TXT);
+    assert_int_equal(w->count, 1);
+    assert_int_equal(w->status, BH_DNS_TEMPFAIL);
+    assert_string_equal(w->zone, "slow.customer.example");
+    (void)close(one);
+    (void)close(two);
+}
+
 static void test_what_the_resolver_says(void **state)
 {
     struct world *w = *state;
@@ -294,6 +312,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_ds_is_the_parents, open_world, close_world),
         cmocka_unit_test_setup_teardown(test_the_apex, open_world, close_world),
         cmocka_unit_test_setup_teardown(test_a_lame_server_is_not_an_answer, open_world, close_world),
+        cmocka_unit_test_setup_teardown(test_the_deadline, open_world, close_world),
         cmocka_unit_test_setup_teardown(test_what_the_resolver_says, open_world, close_world),
         cmocka_unit_test_setup_teardown(test_stopping_in_the_middle, open_world, close_world),
     };
