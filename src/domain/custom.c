@@ -3,9 +3,12 @@
  *   NS, SOA, DNSSEC's own    a cut or a signature here would be ours to keep right, and could hide our records
  *   our names                link, img and bounce hosts and all below them; selectors with our prefix; _dmarc
  *   CNAME beside anything    and anything beside a CNAME (RFC 1034 3.6.2)
- *   at the apex              what we have there (MX, a second SPF) and CNAME */
+ *   at the apex              what we have there (MX, a second SPF) and CNAME
+ *   backslashes in names     nothing that stands in such zones needs one, and texts of names are compared */
 #include "custom.h"
 #include "proto/dns/zonefile.h"
+
+enum { RR_BYTES = 12 }; /* of a record in an answer, beside its data, with the owner compressed */
 
 static const struct {
     uint16_t type;
@@ -62,6 +65,9 @@ static bh_err take(struct parsing *parsing, const struct bh_dns_zonefile_record 
 
     if (!owner.p)
         return BH_E_NOMEM;
+    /* "evil\.email.customer.example" ends as names of the zone do, and is none of them */
+    if (bh_str_find(owner, '\\') < owner.n)
+        return fail(parsing, BH_E_SYNTAX, record->line, BH_STR("a name here has no bytes that need a backslash"));
     if (record->type == BH_DNS_SOA || (record->type == BH_DNS_NS && bh_str_eq(owner, parsing->apex)))
         return BH_OK;
     if (record->klass != BH_DNS_CLASS_IN)
@@ -203,6 +209,27 @@ static bool is_in_bounds(struct bh_arena *arena, bh_str apex, const struct bh_zo
     return true;
 }
 
+/* What stands at the name and of the type, and all that the customer has, in bytes. */
+static bool is_small_enough(const struct bh_zone *zone, size_t own_count, const struct bh_zone_record *record,
+                            bh_str *ret_why)
+{
+    size_t of_rrset = record->rdata.n, of_all = record->rdata.n;
+
+    for (size_t i = 0; i < zone->count; i++) {
+        const struct bh_zone_record *other = &zone->records[i];
+
+        if (other->type == record->type && bh_str_eq_ci(other->owner, record->owner))
+            of_rrset += other->rdata.n + RR_BYTES;
+        if (i >= own_count)
+            of_all += other->rdata.n;
+    }
+    if (of_rrset > BH_CUSTOM_RRSET_MAX)
+        return refuse(ret_why, BH_STR("the records of this name and type fit no DNS answer together"));
+    if (of_all > BH_CUSTOM_BYTES_MAX)
+        return refuse(ret_why, BH_STR("the records of this zone are too large together"));
+    return true;
+}
+
 bool bh_custom_allows(struct bh_arena *arena, const struct bh_domain_view *view, const struct bh_zone *zone,
                       size_t own_count, const struct bh_zone_record *record, bh_str *ret_why)
 {
@@ -220,5 +247,24 @@ bool bh_custom_allows(struct bh_arena *arena, const struct bh_domain_view *view,
     for (size_t i = 0; i < zone->count; i++)
         if (!fits_beside(arena, &zone->records[i], i < own_count, at_apex, record, ret_why))
             return false;
-    return true;
+    return is_small_enough(zone, own_count, record, ret_why);
+}
+
+size_t bh_custom_yield(const struct bh_domain *domain, struct bh_zone *zone, size_t own_count)
+{
+    size_t kept = own_count, left_out;
+
+    for (size_t i = own_count; i < zone->count; i++) {
+        const struct bh_zone_record record = zone->records[i];
+        bool at_apex = bh_str_eq_ci(record.owner, domain->name), fits = true;
+        bh_str why;
+
+        for (size_t own = 0; fits && own < own_count; own++)
+            fits = fits_beside(zone->arena, &zone->records[own], true, at_apex, &record, &why);
+        if (fits)
+            zone->records[kept++] = record;
+    }
+    left_out = zone->count - kept;
+    zone->count = kept;
+    return left_out;
 }

@@ -9,6 +9,8 @@
 enum {
     BH_CUSTOM_RECORDS_MAX = 500,
     BH_CUSTOM_RDATA_MAX = 4096,
+    BH_CUSTOM_RRSET_MAX = 32 * 1024,  /* of one name and type: more fits no answer (RFC 1035 4.2.2) */
+    BH_CUSTOM_BYTES_MAX = 256 * 1024, /* of all */
     BH_CUSTOM_TTL_MIN_S = 30,
     BH_CUSTOM_TTL_MAX_S = 7 * 86400,
     BH_CUSTOM_TEXT_MAX = 1 << 20 /* of a file */
@@ -30,5 +32,10 @@ BH_MUST bh_err bh_custom_parse(struct bh_arena *arena, bh_str apex, bh_str text,
  * `own_count` on)? `view` is the domain whose zone it is. True, or false with *ret_why in the arena. */
 bool bh_custom_allows(struct bh_arena *arena, const struct bh_domain_view *view, const struct bh_zone *zone,
                       size_t own_count, const struct bh_zone_record *record, bh_str *ret_why);
+
+/* Leaves out of `zone` what the customer has (from `own_count` on) that cannot stand beside what we publish, since ours
+ * came to the name after his: a key with an imported selector, the DMARC record of a From name. One such record would
+ * keep the whole zone from being built. Returns how many were left out. */
+size_t bh_custom_yield(const struct bh_domain *domain, struct bh_zone *zone, size_t own_count);
 
 #endif

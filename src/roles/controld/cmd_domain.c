@@ -1,5 +1,6 @@
 /* cmd_domain.c: looking at sending domains, and checking them now. Adding one is in cmd_domain_add.c. */
 #include "command.h"
+#include "domain/custom.h"
 #include "report.h"
 
 static json_t *read_report(struct bh_command *command, int64_t domain)
@@ -97,6 +98,7 @@ void bh_domain_zone(struct bh_command *command)
     struct bh_domain_view view;
     struct bh_platform platform;
     struct bh_zone zone;
+    size_t own_count;
     bh_err err;
 
     if (!bh_command_knows(command, domain_arguments) || !bh_command_domain(command, &domain))
@@ -112,8 +114,11 @@ void bh_domain_zone(struct bh_command *command)
         err = bh_egress_platform(core, command->arena, domain.id, domain.customer_id, &platform);
     if (!err)
         err = bh_build_delegated_zone(command->arena, &platform, &view, &zone);
+    own_count = err ? 0 : zone.count;
     if (!err)
         err = bh_zone_record_list(core->store, domain.id, &zone);
+    if (!err)
+        (void)bh_custom_yield(&domain, &zone, own_count);
     if (!err)
         err = bh_serial_show(core, &zone);
     if (!err) {

@@ -4,6 +4,7 @@
  * commit makes dnsd serve them together. Shard zones are gathered by shard, so a change costs one shard, not the
  * platform. */
 #include "core.h"
+#include "domain/custom.h"
 #include "sign.h"
 #include "store/flat.h"
 #include <stdlib.h>
@@ -394,6 +395,7 @@ static void build_delegated(struct build *build, int64_t domain)
     struct bh_zone_owner owner = {0};
     struct bh_zone zone;
     int64_t holder = 0;
+    size_t own_count;
     bh_err err = bh_controld_view(core, build->arena, domain, false, &view);
 
     if (err == BH_E_NOT_FOUND) {
@@ -410,8 +412,12 @@ static void build_delegated(struct build *build, int64_t domain)
         err = bh_egress_platform(core, build->arena, domain, view.domain.customer_id, &platform);
     if (!err)
         err = bh_build_delegated_zone(build->arena, &platform, &view, &zone);
+    own_count = err ? 0 : zone.count;
     if (!err)
         err = bh_zone_record_list(core->store, domain, &zone);
+    if (!err && bh_custom_yield(&view.domain, &zone, own_count))
+        core->out->log(core->out_ctx, BH_LOG_WARN, "a record of the customer's stands where ours is now: left out",
+                       view.domain.name);
     if (!err)
         owner = (struct bh_zone_owner){domain, (uint32_t)view.domain.customer_id, view.domain.name, &dnssec};
     finish(build, err, &zone, &owner);

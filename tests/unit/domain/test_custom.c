@@ -118,6 +118,20 @@ static void test_what_does_not(void **state)
         "www 99999999 A 192.0.2.1",
         "www A 192.0.2.300",
         "www CH A 192.0.2.1",
+        "evil\\.email.customer.example. A 192.0.2.1", /* of customer.example, in truth */
+        "a\\000b A 192.0.2.1",
+        "\\098ounce A 192.0.2.1", /* "bounce" */
+        "bounce.email.customer.example. A 192.0.2.1",
+        "BOUNCE A 192.0.2.1",
+        "x TXT \\# 0",
+        "x A \\# 3 c00002",
+        "x MX \\# 3 000a3f",
+        "x NSEC x A",
+        "x RRSIG A 8 3 300 20300101000000 20200101000000 1 x. AAAA",
+        "x DNSKEY 257 3 13 AAAA",
+        "x TYPE65280 \\# 1 00",
+        "$GENERATE 1-65535 h$ A 192.0.2.1",
+        "$INCLUDE /etc/passwd",
     };
     struct world *w = *state;
 
@@ -163,11 +177,59 @@ static void test_files(void **state)
     bh_buf_free(&many);
 }
 
+static void test_what_is_too_large_together(void **state)
+{
+    struct world *w = *state;
+    struct bh_buf line = bh_buf_make(1 << 16);
+    int taken = 0, at_one_name = 0;
+
+    for (int i = 0; i < 200; i++) {
+        bh_buf_clear(&line);
+        bh_buf_printf(&line, "n%d TXT", i / 10);
+        for (int k = 0; k < 15; k++)
+            bh_buf_printf(&line, " \"%0250d\"", i);
+        bh_buf_u8(&line, 0);
+        taken += add(w, line.p) == NULL;
+        at_one_name += i < 10 && w->zone.count == w->own_count + (size_t)i + 1;
+    }
+    assert_int_equal(at_one_name, 8); /* 8 x 3780 bytes and their heads */
+    assert_in_range(taken * 3765, BH_CUSTOM_BYTES_MAX - 4096, BH_CUSTOM_BYTES_MAX);
+    bh_buf_free(&line);
+}
+
+/* What the customer had first gives way to what we publish later, and his other records stay. */
+static void test_ours_come_later(void **state)
+{
+    struct world *w = *state;
+    struct bh_zone zone;
+    size_t own_count;
+    struct bh_key with_imported[] = {keys[0], keys[0]};
+    bh_str from_name = BH_STR("shop.email.customer.example");
+
+    assert_null(add(w, "mail26._domainkey CNAME keys.example.net."));
+    assert_null(add(w, "_dmarc.shop TXT \"v=DMARC1; p=none\""));
+    assert_null(add(w, "shop A 192.0.2.9"));
+    with_imported[1].selector = BH_STR("mail26");
+    w->view.keys = with_imported;
+    w->view.key_count = 2;
+    w->view.from_names = &from_name;
+    w->view.from_name_count = 1;
+    assert_ok(bh_build_delegated_zone(w->arena, &platform, &w->view, &zone));
+    own_count = zone.count;
+    for (size_t i = w->own_count; i < w->zone.count; i++)
+        bh_zone_add_wire(&zone, w->zone.records[i].owner, 300, w->zone.records[i].type, w->zone.records[i].rdata);
+    assert_int_equal(bh_custom_yield(&w->view.domain, &zone, own_count), 2);
+    assert_int_equal(zone.count, own_count + 1);
+    assert_str(zone.records[own_count].owner, "shop.email.customer.example");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_what_fits, open_world, close_world),
         cmocka_unit_test_setup_teardown(test_what_does_not, open_world, close_world),
+        cmocka_unit_test_setup_teardown(test_what_is_too_large_together, open_world, close_world),
+        cmocka_unit_test_setup_teardown(test_ours_come_later, open_world, close_world),
         cmocka_unit_test_setup_teardown(test_files, open_world, close_world),
     };
 
