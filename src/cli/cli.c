@@ -22,6 +22,12 @@ int bh_cli_fail(const char *noun, const char *format, ...)
     return BH_EXIT_USAGE;
 }
 
+void bh_cli_print_text(const char *text)
+{
+    for (; *text; text++) /* a stranger's escape sequences do not reach the terminal */
+        (void)putchar((unsigned char)*text < ' ' || *text == 0x7f ? '?' : *text);
+}
+
 static const struct bh_cli_option *find_option(const struct bh_cli_option *options, bh_str name)
 {
     for (; options && options->name; options++)

@@ -31,6 +31,9 @@ struct bh_cli_command {
     const char *group;   /* the heading that it stands under */
 };
 
+/* Text that strangers may have written, as DNS answers have it, on one line; control characters become '?'. */
+void bh_cli_print_text(const char *text);
+
 /* `behalf NOUN: text` on stderr; returns BH_EXIT_USAGE, so that `return bh_cli_fail(…)` reads well. */
 int bh_cli_fail(const char *noun, const char *format, ...) BH_PRINTF(2, 3);
 

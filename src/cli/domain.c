@@ -53,9 +53,13 @@ static void print_problems(const json_t *of, const char *kind, const char *name)
     for (size_t i = 0; i < json_array_size(problems); i++) {
         const json_t *problem = json_array_get(problems, i);
 
-        (void)printf("  %s\n", bh_json_text(problem, "detail"));
-        if (*bh_json_text(problem, "fix"))
-            (void)printf("    to do: %s\n", bh_json_text(problem, "fix"));
+        (void)fputs("  ", stdout);
+        bh_cli_print_text(bh_json_text(problem, "detail"));
+        (void)fputs(*bh_json_text(problem, "fix") ? "\n    to do: " : "\n", stdout);
+        if (*bh_json_text(problem, "fix")) {
+            bh_cli_print_text(bh_json_text(problem, "fix"));
+            (void)putchar('\n');
+        }
     }
 }
 

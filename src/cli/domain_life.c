@@ -203,8 +203,9 @@ static void print_zone(const json_t *result)
 
 static void print_canary(const json_t *result)
 {
-    (void)printf("%s: %s\n", json_is_true(json_object_get(result, "passed")) ? "passed" : "failed",
-                 bh_json_text(result, "detail"));
+    (void)fputs(json_is_true(json_object_get(result, "passed")) ? "passed: " : "failed: ", stdout);
+    bh_cli_print_text(bh_json_text(result, "detail"));
+    (void)putchar('\n');
 }
 
 /* ---- verbs ---- */

@@ -78,8 +78,10 @@ static void take_records(struct update *u, const json_t *records)
             what = "leave";
         else
             add_record(u, json);
-        (void)printf("%s  %-6s %s%s%s\n", what, bh_json_text(json, "type"), bh_json_text(json, "name"),
-                     *what == 'l' ? ": to be edited by hand, it has " : "", *what == 'l' ? found : "");
+        (void)printf("%s  %-6s %s%s", what, bh_json_text(json, "type"), bh_json_text(json, "name"),
+                     *what == 'l' ? ": to be edited by hand, it has " : "");
+        bh_cli_print_text(*what == 'l' ? found : "");
+        (void)putchar('\n');
     }
 }
 

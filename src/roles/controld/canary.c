@@ -225,6 +225,18 @@ static bh_err consequences(struct bh_controld *core, const struct bh_domain *dom
     return err;
 }
 
+/* Whoever learned the address of a canary can send to it: under another name that proves nothing, and refutes nothing.
+ * The true one is still on its way. */
+static bool is_foreign(struct bh_controld *core, const struct bh_domain *domain,
+                       const struct bh_canary_verdict *verdict)
+{
+    if (!verdict->from.p || bh_str_eq_ci(verdict->from, domain->name))
+        return false;
+    core->out->log(core->out_ctx, BH_LOG_WARN, "a message in another name came to the address of a canary",
+                   domain->name);
+    return true;
+}
+
 bh_err bh_canary_judged(struct bh_controld *core, int64_t id, const struct bh_canary_verdict *verdict)
 {
     struct bh_arena *arena = bh_arena_new(ARENA_BYTES);
@@ -235,6 +247,8 @@ bh_err bh_canary_judged(struct bh_controld *core, int64_t id, const struct bh_ca
 
     if (!err)
         err = bh_domain_by_id(core->store, arena, canary.domain, &domain);
+    if (!err && is_foreign(core, &domain, verdict))
+        err = BH_E_NOT_FOUND;
     if (!err)
         err = bh_canary_failures(core->store, canary.domain, &failures);
     if (!err)

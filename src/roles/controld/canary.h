@@ -16,8 +16,10 @@ struct bh_canary_verdict {
     bool passed;
     enum bh_mechanism aligned;
     bh_str detail; /* what the receiver saw */
+    bh_str from;   /* the domain of its author; p == NULL: nothing came */
 };
-/* The verdict on one; a second one is passed over. The store's errors. */
+/* The verdict on one; a second one, and that on a message in another name than the domain's, are passed over. The
+ * store's errors. */
 BH_MUST bh_err bh_canary_judged(struct bh_controld *core, int64_t canary, const struct bh_canary_verdict *verdict);
 
 /* Sends what is due and gives up what is overdue; when to call again. */

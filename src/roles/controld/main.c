@@ -1,8 +1,8 @@
 /* controld: the only process that opens control.db. It executes the commands of the control socket, answers look-ups of
  * smtpd and queued, keeps dnsd supplied with zones, and has domains checked by the steward. This file puts the core
  * (core.h) on IPC: its orders become messages, messages become calls of the core. */
-#include "canary.h"
 #include "api.h"
+#include "canary.h"
 #include "command.h"
 #include "core.h"
 #include "keys.h"
@@ -781,10 +781,10 @@ static bh_err on_canary_verdict(struct controld *controld, struct bh_peer *peer,
 
     if (err)
         return err;
-    reply.ok =
-        bh_canary_judged(&controld->core, (int64_t)told.canary,
-                         &(struct bh_canary_verdict){told.passed != 0, (enum bh_mechanism)(told.aligned & BH_MECH_BOTH),
-                                                     told.detail}) == BH_OK;
+    reply.ok = bh_canary_judged(&controld->core, (int64_t)told.canary,
+                                &(struct bh_canary_verdict){
+                                    told.passed != 0, (enum bh_mechanism)(told.aligned & BH_MECH_BOTH), told.detail,
+                                    told.from_domain.n ? told.from_domain : BH_STR("")}) == BH_OK;
     return BH_PEER_SEND(peer, CANARY_VERDICT_REPLY, message->id, event_reply, &reply);
 }
 
@@ -979,8 +979,8 @@ static void peer_up(struct bh_role *role, struct bh_peer *peer)
     if (peer->kind == BH_ROLE_STEWARD || peer->kind == BH_ROLE_QUEUED)
         order_keys_wake(controld, 500);
     if (peer->kind == BH_ROLE_SMTPD || peer->kind == BH_ROLE_QUEUED)
-    if (peer->kind == BH_ROLE_SMTPD || peer->kind == BH_ROLE_QUEUED || peer->kind == BH_ROLE_WEBD)
-        (void)!tell_version(peer, controld->core.version);
+        if (peer->kind == BH_ROLE_SMTPD || peer->kind == BH_ROLE_QUEUED || peer->kind == BH_ROLE_WEBD)
+            (void)!tell_version(peer, controld->core.version);
     if (peer->kind != BH_ROLE_DNSD)
         return;
     if (peer->instance < DNSDS_MAX)

@@ -340,6 +340,9 @@ static void test_canaries(void **state)
 {
     static const struct bh_canary_verdict good = {.passed = true, .aligned = BH_MECH_BOTH, .detail = {"fine", 4}};
     static const struct bh_canary_verdict bad = {.detail = {"DKIM fails", 10}};
+    static const struct bh_canary_verdict foreign = {
+        .passed = true, .aligned = BH_MECH_BOTH, .detail = {"fine", 4}, .from = {"attacker.example", 16}};
+    static const struct bh_canary_verdict nobodys = {.detail = {"no author", 9}, .from = {"", 0}};
     struct world *w = *state;
     unsigned before;
 
@@ -363,8 +366,10 @@ static void test_canaries(void **state)
     w->now += 28LL * 3600 * 1000;
     bh_controld_wake(&w->core);
     assert_int_equal(w->submits, before + 2);
-    assert_ok(bh_canary_judged(&w->core, 2, &bad));
-    assert_string_equal(state_now(w), "verified"); /* one is not enough … */
+    assert_ok(bh_canary_judged(&w->core, 2, &foreign)); /* from outside: changes nothing … */
+    assert_ok(bh_canary_judged(&w->core, 2, &nobodys));
+    assert_ok(bh_canary_judged(&w->core, 2, &bad)); /* … and this one is still waited for */
+    assert_string_equal(state_now(w), "verified");  /* one is not enough … */
     w->now += 16 * 60 * 1000;
     bh_controld_wake(&w->core);
     assert_int_equal(w->submits, before + 3); /* … and repeated soon */
