@@ -6,9 +6,10 @@
  * Upwards whenever all required records are right and a mechanism is proven (where the approach sends at all).
  * Downwards only on knowledge: an answer that could not be had changes nothing, and neither does one bad look. A loss
  * is believed when three checks in a row saw it and `loss_ms` lies between the first and the last, or two and
- * `unanimous_loss_ms` where every authoritative server says the same; until then the domain stands as it stood. A
- * domain that was verified never goes back to pending: what it loses makes it degraded, and suspended when nothing has
- * aligned for the grace period. What comes back heals at once. */
+ * `unanimous_loss_ms` where every authoritative server says the same; a check without an answer in between neither
+ * counts nor refutes. Until then the domain stands as it stood. A domain that was verified never goes back to pending:
+ * what it loses makes it degraded, and suspended when nothing has aligned for the grace period. What comes back heals
+ * at once. */
 #include "check.h"
 
 enum { LOSSES = 3, UNANIMOUS_LOSSES = 2, SPREAD = 1 << 16 };
@@ -82,16 +83,28 @@ static void choose_state(const struct bh_domain *domain, const struct bh_check_r
         standing->state = next_old_state(domain, standing, now, policy);
 }
 
+/* A loss that was seen is neither seen again nor refuted: some of what the domain stands on did not answer. Servers
+ * that say "no" and nothing in turns would never be believed otherwise. */
+static bool leaves_it_open(const struct bh_domain *domain, const struct bh_check_result *result)
+{
+    return domain->losses && was_verified(domain->state) &&
+           (result->some_unknown || (domain->aligned & ~result->known & BH_MECH_BOTH) != BH_MECH_NONE);
+}
+
 struct bh_domain_standing bh_domain_next(const struct bh_domain *domain, const struct bh_check_result *result,
                                          bh_time_ms now, const struct bh_check_policy *policy)
 {
     struct bh_domain_standing standing = {.state_at = domain->state_at};
+    bool misses = misses_something(domain, result), open = !misses && leaves_it_open(domain, result);
 
-    if (misses_something(domain, result)) {
+    if (misses) {
         standing.losses = domain->losses + 1;
         standing.losing_at = domain->losing_at ? domain->losing_at : now;
+    } else if (open) {
+        standing.losses = domain->losses;
+        standing.losing_at = domain->losing_at;
     }
-    if (standing.losses && !is_believed(&standing, result, now, policy)) {
+    if (open || (misses && !is_believed(&standing, result, now, policy))) {
         standing.state = domain->state;
         standing.aligned = domain->aligned;
         standing.lost_at = domain->lost_at;

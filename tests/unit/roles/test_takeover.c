@@ -261,6 +261,24 @@ static void test_hanging_servers_stop_only_their_own(void **state)
     assert_int_equal(w->core.check_count, 48);
 }
 
+/* "No", silence, "no" is two losses in a row: who answers nothing in between does not stay verified. */
+static void test_silence_refutes_no_loss(void **state)
+{
+    struct world *w = *state;
+
+    verify_delegation(w);
+    w->answer_count = 0;
+    assert_true(run(w, CHECK("email.customer.example", "acme")));
+    w->dns_is_silent = true;
+    w->now += 3 * 60 * 1000;
+    assert_true(run(w, CHECK("email.customer.example", "acme")));
+    assert_string_equal(said(w, "state"), "verified");
+    w->dns_is_silent = false;
+    w->now += 3 * 60 * 1000;
+    assert_true(run(w, CHECK("email.customer.example", "acme")));
+    assert_string_equal(said(w, "state"), "degraded");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -274,6 +292,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_two_adds_at_once, open_world, close_world),
         cmocka_unit_test_setup_teardown(test_a_key_for_a_removed_domain, open_world, close_world),
         cmocka_unit_test_setup_teardown(test_hanging_servers_stop_only_their_own, open_world, close_world),
+        cmocka_unit_test_setup_teardown(test_silence_refutes_no_loss, open_world, close_world),
         cmocka_unit_test_setup_teardown(test_api_tokens_end_with_the_customer, open_world, close_world),
     };
 
