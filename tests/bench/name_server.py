@@ -16,6 +16,8 @@ import sys
 import tempfile
 import time
 
+import dns.zone
+
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "system"))
 import dns_peers  # noqa: E402
 
@@ -113,29 +115,54 @@ def compare(arguments, directory, log, count, signed):
     return 0
 
 
-def load(arguments, directory, log):
-    path = f"{directory}/zones"
+def record_bytes(text):
+    """The zone's own bytes: owner, type, class, TTL, length and data of every record in wire form."""
+    zone = dns.zone.from_text(text, origin=text.split()[0], relativize=False, check_origin=False)
+    return sum(len(name.to_wire()) + 10 + len(rdata.to_wire()) for name, _, rdata in zone.iterate_rdatas())
+
+
+def write_zones(path, text, count):
+    """`text` is the zone of customer 0; the others are the same under their names (signatures then fit their length only)."""
     os.mkdir(path)
-    size = 0
-    for i in range(arguments.zones):
-        text = Delegated(i).text()
-        size += len(text)
+    for i in range(count):
         with open(f"{path}/{i}", "w") as file:
-            file.write(text)
+            file.write(text.replace(".c0.example.", f".c{i}.example."))
+
+
+def serve_and_measure(arguments, directory, path, log):
+    """(seconds, KiB resident) of a server with all zones of the folder."""
     port = dns_peers.free_port()
     start = time.time()
-    argv = f"exec '{arguments.behalf}' dns serve --listen 127.0.0.1:{port} {path}/*"
     with open(f"{directory}/serve.sh", "w") as file:
-        file.write(argv)
+        file.write(f"exec '{arguments.behalf}' dns serve --listen 127.0.0.1:{port} {path}/*")
     server = dns_peers.Server("behalf", port, ["bash", "-c", f"ulimit -s unlimited; . {directory}/serve.sh"], log)
     try:
         while not server.wait(Delegated(0).apex) and server.process.poll() is None:
             pass
-        print(f"{arguments.zones} zones of {size // arguments.zones} bytes of text from files: {time.time() - start:.2f} s, "
-              f"{rss_kib(server.process.pid)} KiB resident, "
-              f"{rss_kib(server.process.pid) * 1024 / arguments.zones:.0f} bytes a zone")
+        return time.time() - start, rss_kib(server.process.pid)
     finally:
         server.stop()
+
+
+def load(arguments, directory, log, signed):
+    text = Delegated(0).text()
+    if signed:
+        with open(f"{directory}/{Delegated(0).apex}zone", "w") as file:
+            file.write(text)
+        sign(arguments, directory, [Delegated(0)])
+        with open(f"{directory}/{Delegated(0).apex}zone") as file:
+            text = file.read()
+    count = arguments.zones // 5 if signed else arguments.zones
+    path = f"{directory}/{'signed' if signed else 'plain'}"
+    write_zones(f"{path}1", text, 1)
+    write_zones(path, text, count)
+    _, empty = serve_and_measure(arguments, directory, f"{path}1", log)
+    seconds, resident = serve_and_measure(arguments, directory, path, log)
+    total, own = (resident - empty) * 1024 / count, record_bytes(text)
+    print(f"{count} {'signed ' if signed else ''}zones of {len(text)} bytes of text from files: {seconds:.2f} s, {resident} KiB "
+          f"resident; a zone {total:.0f} bytes, of which its own records {own}, beyond them {total - own:.0f}")
+    if signed:
+        print(f"100000 signed zones by these figures: {seconds * 1e5 / count:.1f} s, {total * 1e5 / 2**20:.0f} MiB")
 
 
 def main():
@@ -151,7 +178,8 @@ def main():
     with tempfile.TemporaryDirectory() as directory, open(f"{directory}/log", "w") as log:
         status = compare(arguments, directory, log, 500, False) or compare(arguments, directory, log, 100, True)
         if arguments.zones:
-            load(arguments, directory, log)
+            load(arguments, directory, log, False)
+            load(arguments, directory, log, True)
     return status
 
 

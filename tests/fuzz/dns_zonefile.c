@@ -25,6 +25,15 @@ static void check_record(const struct bh_dns_zonefile_record *record)
     bh_buf_free(&text);
 }
 
+/* A line of which makes a million records: slow, and nothing that 50 do not show. */
+static bool has_generate(bh_str text)
+{
+    for (size_t i = 0; i + 9 <= text.n; i++)
+        if (bh_str_eq_ci(bh_str_sub(text, i, 9), BH_STR("$GENERATE")))
+            return true;
+    return false;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     bh_str text = {(const char *)data, size};
@@ -35,10 +44,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct bh_dns_zonefile file;
 
     bh_dns_zonefile_begin(&file, text, NULL, 60, NULL, NULL);
+    bh_dns_zonefile_allow_generate(&file, 50);
     while (bh_dns_zonefile_next(&file, &record) == BH_MORE)
         check_record(&record);
     bh_dns_zonefile_end(&file);
-    if (bh_dns_zone_from_text(builder, text, NULL, &zone, &error) == BH_OK)
+    if (!has_generate(text) && bh_dns_zone_from_text(builder, text, NULL, &zone, &error) == BH_OK)
         bh_dns_zone_unref(zone);
     bh_dns_zone_builder_free(builder);
     return 0;

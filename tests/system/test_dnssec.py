@@ -9,6 +9,7 @@ import signal
 import subprocess
 import time
 
+import dns.edns
 import dns.flags
 import dns.message
 import dns.query
@@ -152,7 +153,7 @@ def test_turned_on(all_of_it):
     wait_until(lambda: w.here.ds(DOMAIN), 20, "a new domain's DS is shown at once")
     text = w.here.behalf.call("domain", "records", DOMAIN, "--format", "zone")
     w.publish(*["mail NS " + line.split()[-1] for line in text.splitlines() if re.search(r"\sNS\s", line)],
-              "mail DS " + w.here.ds(DOMAIN)[0])
+              "mail 2 DS " + w.here.ds(DOMAIN)[0])
     w.here.behalf.json("domain", "check", DOMAIN)
     wait_for_states(w, DOMAIN, ["active"])
     wait_until(lambda: not w.validates(), 20, "the domain validates")
@@ -162,7 +163,7 @@ def test_turned_on(all_of_it):
 def test_the_platform_too(all_of_it):
     w = all_of_it
     wait_until(lambda: w.here.ds(PLATFORM), 20 + HOLD, "the platform's DS is shown after the hold")
-    w.publish("on DS " + w.here.ds(PLATFORM)[0])
+    w.publish("on 2 DS " + w.here.ds(PLATFORM)[0])
     wait_for_states(w, PLATFORM, ["active"])
     host = str(ask(NS[0], DOMAIN, "NS").answer[0][0].target)[:-1]
     wait_until(lambda: w.look(host, "A") == ("NOERROR", True), 20, "a wildcard validates")
@@ -213,10 +214,83 @@ def test_rolled(all_of_it):
     new = w.here.ds(DOMAIN)[0]
     assert new != old and not w.validates()
     assert [str(r).split()[0] for r in ask(NS[0], DOMAIN, "CDS").answer[0]] == [new.split()[0]]
-    w.publish("mail DS " + new)
+    w.publish("mail 2 DS " + new)
     wait_for_states(w, DOMAIN, ["retired", "active"])
     assert not w.validates()
     assert w.here.behalf.json("dns", "keys", DOMAIN)["dnssec"]
+
+
+def test_the_old_key_goes(all_of_it):
+    """After the hold and the DS's TTL: one key in the zone, signatures by it alone, and everything validates."""
+    w = all_of_it
+    wait_for_states(w, DOMAIN, ["active"], 30 + HOLD)
+    tag = str(w.here.keys(DOMAIN)["keys"][0]["tag"])
+    wait_until(lambda: len(ask(NS[0], DOMAIN, "DNSKEY").answer[0]) == 1, 20, "one key is left")
+    assert {str(rdata).split()[6] for rrset in ask(NS[0], DOMAIN, "SOA").answer for rdata in rrset
+            if rrset.rdtype == dns.rdatatype.RRSIG} == {tag}
+    assert not w.validates()
+
+
+def test_keyd_killed_while_it_signs(all_of_it):
+    """A roll of the platform's key signs all of its zones anew; keyd is killed again and again meanwhile."""
+    w = all_of_it
+    old = w.here.ds(PLATFORM)[0]
+    w.here.behalf.json("dns", "roll", PLATFORM)
+    for _ in range(5):
+        for pid in w.here.behalf.roles().get("keyd", []):
+            os.kill(pid, signal.SIGKILL)
+        assert w.look("nothing." + PLATFORM, "A") == ("NXDOMAIN", True)
+        time.sleep(0.3)
+    wait_for_states(w, PLATFORM, ["active", "ready"], 60 + HOLD)
+    wait_until(lambda: len([r for s in ask(NS[0], PLATFORM, "SOA").answer if s.rdtype == dns.rdatatype.RRSIG for r in s]) == 2,
+               60, "both keys sign")
+    assert w.look("nothing." + PLATFORM, "A") == ("NXDOMAIN", True) and w.look("rua." + PLATFORM, "MX") == ("NOERROR", True)
+    new = w.here.ds(PLATFORM)[0]
+    assert new != old
+    w.publish("on 2 DS " + new)
+    wait_for_states(w, PLATFORM, ["active"], 60 + HOLD)
+    wait_until(lambda: len(ask(NS[0], PLATFORM, "DNSKEY").answer[0]) == 1, 20, "one key is left")
+    assert w.look("nothing." + PLATFORM, "A") == ("NXDOMAIN", True) and w.look("rua." + PLATFORM, "MX") == ("NOERROR", True)
+    signing = w.here.behalf.json("dns", "stats")["signing"]
+    print(signing)
+    assert signing["zones"] >= 3 and signing["signatures_made"] > 0 and signing["days_left"] >= 20
+
+
+def test_a_registrable_domain(all_of_it, world):
+    """The DS of a domain right below a public suffix is the registry's; one that fits no key is named, with what is right."""
+    w = all_of_it
+    w.here.behalf.json("domain", "add", "shop.example", "--customer", "alpha", "--approach", "delegation", "--dnssec", "on")
+    wait_until(lambda: w.here.ds("shop.example"), 20, "its DS is shown")
+    text = w.here.behalf.call("domain", "records", "shop.example", "--format", "zone")
+    delegation = ["shop NS " + line.split()[-1] for line in text.splitlines() if re.search(r"\sNS\s", line)]
+    world.publish("example", delegation + ["shop DS 1 13 2 " + "00" * 32])
+
+    def fix():
+        checked = w.here.behalf.json("domain", "check", "shop.example")
+        return {p["code"]: p["fix"] for p in checked["problems"]}.get("ds_without_key", "")
+
+    # it is served from the first check on that sees the delegation; until then there are no keys to compare with
+    wait_until(lambda: w.here.ds("shop.example")[0] in fix(), 30, "the DS that fits no key is named")
+    assert w.here.states("shop.example") == ["ready"]
+    world.publish("example", delegation + ["shop DS " + w.here.ds("shop.example")[0]])
+    wait_for_states(w, "shop.example", ["active"], 30)
+    assert not fix()
+
+
+def cookie_of(cookie):
+    """What one of the name servers makes of this cookie."""
+    query = dns.message.make_query(DOMAIN + ".", "SOA", use_edns=0, options=[dns.edns.GenericOption(10, cookie)])
+    answer = dns.query.udp(query, NS[0], timeout=5)
+    return next(option for option in answer.options if option.otype == 10).to_wire()
+
+
+def test_name_servers_share_cookie_secrets(all_of_it):
+    """A good cookie comes back as it is; who does not know its secret makes another, with a later time in it."""
+    first = cookie_of(b"8 bytes!")
+    assert len(first) == 24
+    time.sleep(1.1)
+    assert {cookie_of(first) for _ in range(24)} == {first}
+    assert cookie_of(first[:-1] + bytes([first[-1] ^ 1])) != first
 
 
 def test_a_killed_controld_signs_nothing_anew(all_of_it):
@@ -235,6 +309,9 @@ def test_turned_off(all_of_it):
     w.here.behalf.json("domain", "set", DOMAIN, "--dnssec", "off")
     wait_until(lambda: "0 0 0 00" in str(ask(NS[0], DOMAIN, "CDS").answer), 20, "CDS says delete")
     assert not w.here.ds(DOMAIN) and not w.validates()
-    w.publish("mail DS none")
+    w.publish("mail 2 DS none")
     wait_until(lambda: not w.validates(secure=False), 20, "insecure, as the parent says")
-    assert w.here.states(DOMAIN)  # still signed: the DS may be remembered
+    wait_until(lambda: not w.here.states(DOMAIN), 60 + HOLD, "the keys are gone, once nobody can remember the DS")
+    wait_until(lambda: not ask(NS[0], DOMAIN, "DNSKEY").answer, 20, "unsigned")
+    assert not [r for s in ask(NS[0], DOMAIN, "SOA").answer for r in s if r.rdtype == dns.rdatatype.RRSIG]
+    assert not w.validates(secure=False)

@@ -303,13 +303,19 @@ static void print_unknown(struct bh_buf *out, bh_str rdata)
     bh_hex_encode(out, rdata);
 }
 
-/* A CAA tag is letters and digits (RFC 8659 4.1); another has no text that would be read back. */
+/* What has no text that would be read back as the same: nothing at all (an empty APL), a CAA tag of more than letters
+ * and digits (RFC 8659 4.1), a location whose precision is zero times a power of ten. */
 static bool has_text(uint16_t type, bh_str rdata)
 {
     bh_str tag = type == BH_DNS_CAA && rdata.n > 2 ? bh_str_sub(rdata, 2, (unsigned char)rdata.p[1]) : (bh_str){0};
 
+    if (!rdata.n)
+        return false;
     for (size_t i = 0; i < tag.n; i++)
         if (!bh_is_alnum(tag.p[i]))
+            return false;
+    for (size_t i = 1; type == BH_DNS_LOC && i < 4; i++)
+        if ((unsigned char)rdata.p[i] >> 4 == 0 && rdata.p[i] != 0)
             return false;
     return true;
 }

@@ -12,6 +12,7 @@
 /* Types beside those of <behalf/resolver.h> that our code speaks of by name. */
 enum {
     BH_DNS_HINFO = 13,
+    BH_DNS_LOC = 29,
     BH_DNS_SRV = 33,
     BH_DNS_NAPTR = 35,
     BH_DNS_DNAME = 39,

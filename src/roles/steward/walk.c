@@ -7,7 +7,8 @@
  *        │                                                                                the cut itself was asked for
  *        │                                                                   ask all servers ─▶ done
  *
- * A DS record is the parent's to say: for the organisational domain itself the way begins above it, at the registry.
+ * DS and NS are the parent's to say: for the organisational domain itself the way begins above it, at the registry.
+ * (Its own servers may be ours, which serve nothing before they were seen there.)
  *
  * Which zone was reached is decided by the delegations alone: an SOA may name a deeper zone that shares the servers,
  * never one above, since a zone's owner could otherwise claim the name of its parent. */
@@ -527,6 +528,12 @@ static void probe_next(struct bh_walk *walk)
 
 /* ---- the beginning ---- */
 
+/* What the zone above says of a name: its DS, and who it is delegated to. */
+static bool is_of_parent(uint16_t type)
+{
+    return type == BH_DNS_DS || type == BH_DNS_NS;
+}
+
 /* The name one label shorter; empty: the root. */
 static bh_str above(bh_str name)
 {
@@ -543,7 +550,7 @@ static void servers_known(struct bh_walk *walk)
 
     if (walk->host_count) {
         find_addresses(walk);
-    } else if (walk->type == BH_DNS_DS && no_zone && walk->zone.n) {
+    } else if (is_of_parent(walk->type) && no_zone && walk->zone.n) {
         walk->zone = above(walk->zone); /* a public suffix is not always a zone */
         begin_lookups(walk, servers_known);
         look_up(walk, walk->zone, BH_DNS_NS, on_ns);
@@ -607,7 +614,7 @@ bh_err bh_walk_start(struct bh_walker *walker, bh_str name, uint16_t type, bh_wa
         return err;
     start = walker->suffixes->ops->registrable(walker->suffixes, walk->name_text);
     walk->zone = start.n ? start : walk->name_text;
-    if (type == BH_DNS_DS && bh_str_eq(walk->zone, walk->name_text))
+    if (is_of_parent(type) && bh_str_eq(walk->zone, walk->name_text))
         walk->zone = above(walk->zone);
     begin_lookups(walk, servers_known);
     look_up(walk, walk->zone, BH_DNS_NS, on_ns);

@@ -231,7 +231,7 @@ static void test_the_apex(void **state)
 }
 
 /* Also where the name is itself what a registry delegates; and a public suffix need not be a zone. */
-static void test_a_ds_is_the_parents(void **state)
+static void test_ds_and_ns_are_the_parents(void **state)
 {
     struct world *w = *state;
 
@@ -239,6 +239,11 @@ static void test_a_ds_is_the_parents(void **state)
     assert_int_equal(w->status, BH_DNS_FOUND);
     assert_int_equal(w->rdatas, 1);
     assert_string_equal(w->zone, "example");
+    walk(w, "customer.example", BH_DNS_NS);
+    assert_int_equal(w->status, BH_DNS_FOUND);
+    assert_string_equal(w->zone, "example");
+    walk(w, "insecure.example", BH_DNS_NS); /* which nobody serves */
+    assert_int_equal(w->status, BH_DNS_FOUND);
     walk(w, "insecure.example", BH_DNS_DS);
     assert_int_equal(w->status, BH_DNS_NODATA);
     assert_string_equal(w->zone, "example");
@@ -309,7 +314,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_what_is_not_there, open_world, close_world),
         cmocka_unit_test_setup_teardown(test_the_cut_is_the_parents, open_world, close_world),
         cmocka_unit_test_setup_teardown(test_down_a_delegation, open_world, close_world),
-        cmocka_unit_test_setup_teardown(test_a_ds_is_the_parents, open_world, close_world),
+        cmocka_unit_test_setup_teardown(test_ds_and_ns_are_the_parents, open_world, close_world),
         cmocka_unit_test_setup_teardown(test_the_apex, open_world, close_world),
         cmocka_unit_test_setup_teardown(test_a_lame_server_is_not_an_answer, open_world, close_world),
         cmocka_unit_test_setup_teardown(test_the_deadline, open_world, close_world),
