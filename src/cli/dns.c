@@ -77,6 +77,9 @@ int bh_dns_load_file(struct bh_dns_zone_builder *builder, const char *path, cons
     bh_buf_free(&text);
     if (error.ignored_line)
         (void)fprintf(stderr, "behalf dns: %s:%u: outside the zone, left out\n", path, error.ignored_line);
+    if (!err && !origin && bh_dns_zone_name(zone).n == 1)
+        (void)fprintf(
+            stderr, "behalf dns: %s: taken as the root zone; say --origin NAME if its names belong below one\n", path);
     if (!err)
         err = bh_dns_zones_put(zones, zone);
     return err ? fail_zone(path, err, &error) : BH_EXIT_OK;

@@ -372,7 +372,7 @@ void bh_dns_loc_print(struct bh_buf *out, bh_str loc)
         for (unsigned power = 0; power < (precision & 15u); power++)
             cm *= 10;
         bh_buf_char(out, ' ');
-        if (cm % 100)
+        if (cm % 100 || !cm)
             print_metres(out, cm);
         else
             bh_buf_printf(out, "%lldm", (long long)cm / 100);
