@@ -157,11 +157,10 @@ static void drain(struct bh_role *role)
 static void stop(struct bh_role *role)
 {
     struct webd *webd = role->state;
-    struct bh_list *node;
 
     webd->draining = false;
-    while ((node = bh_list_take(&webd->ports))) {
-        struct webd_port *port = BH_CONTAINER_OF(node, struct webd_port, node);
+    while (!bh_list_empty(&webd->ports)) {
+        struct webd_port *port = BH_CONTAINER_OF(bh_list_take(&webd->ports), struct webd_port, node);
 
         bh_http_free(port->http);
         free(port);
