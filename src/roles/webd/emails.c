@@ -75,6 +75,13 @@ static void refuse(struct sending *s, struct item *item, unsigned status, const 
                                   "it is not acceptable", "pointer", s->pointer);
 }
 
+/* Refusals name the message of a batch from now on. */
+static void point_at(struct sending *s, size_t index)
+{
+    if (!s->single)
+        (void)snprintf(s->pointer, sizeof(s->pointer), "/emails/%zu", index);
+}
+
 /* True: answered, because one message is wrong and so nothing goes. */
 static bool answer_refusal(struct sending *s, const struct item *item)
 {
@@ -663,7 +670,7 @@ static void ask_gate(struct sending *s)
             s->next++;
         else if (ask_one(s))
             return;
-        (void)snprintf(s->pointer, sizeof(s->pointer), s->single ? "" : "/emails/%zu", s->next);
+        point_at(s, s->next);
     }
     if (answer_refusal(s, &s->items[s->count - 1]))
         return;
@@ -680,13 +687,12 @@ static void ask_gate(struct sending *s)
 static bool build_all(struct sending *s)
 {
     for (size_t i = 0; i < s->count; i++) {
-        if (!s->single)
-            (void)snprintf(s->pointer, sizeof(s->pointer), "/emails/%zu", i);
+        point_at(s, i);
         build(s, &s->items[i]);
         if (answer_refusal(s, &s->items[i]))
             return false;
     }
-    (void)snprintf(s->pointer, sizeof(s->pointer), s->single ? "" : "/emails/0");
+    point_at(s, 0);
     return true;
 }
 
