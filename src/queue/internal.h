@@ -169,6 +169,7 @@ struct bh_queue {
     struct bh_heap customers_ready; /* key: taken, then the last turn */
     struct bh_list expired;
     uint64_t turn;
+    uint64_t tracks_made;
     struct bh_queue_counts counts;
 };
 

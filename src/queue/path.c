@@ -365,6 +365,27 @@ static size_t track_bytes(const struct egress *egress)
     return sizeof(struct track) + egress->count * sizeof(struct choice);
 }
 
+/* A track lives as long as it has lanes, so with little mail each message makes a new one: it does not begin with the
+ * first source each time, but with another by their weights (a Weyl sequence spreads them evenly). */
+static void begin_anywhere(struct bh_queue *queue, struct track *track)
+{
+    uint64_t spread = ++queue->tracks_made * UINT64_C(0x9e3779b97f4a7c15), total = 0, at;
+    uint32_t most = 0;
+
+    for (size_t i = 0; i < track->count; i++) {
+        total += track->choices[i].weight;
+        most = track->choices[i].weight > most ? track->choices[i].weight : most;
+    }
+    at = (spread >> 32) * total >> 32;
+    for (size_t i = 0; i < track->count; i++) {
+        if (at < track->choices[i].weight) {
+            track->choices[i].credit = (int64_t)most - track->choices[i].weight + 1; /* just enough to be first */
+            return;
+        }
+        at -= track->choices[i].weight;
+    }
+}
+
 struct track *bh_track_get(struct bh_queue *queue, struct egress *egress, struct bh_site *site)
 {
     struct track_key key = {egress, site};
@@ -387,6 +408,7 @@ struct track *bh_track_get(struct bh_queue *queue, struct egress *egress, struct
         free(track);
         return NULL;
     }
+    begin_anywhere(queue, track);
     bh_list_push(&site->tracks, &track->of_site);
     egress->users++;
     queue->counts.bytes += track_bytes(egress);

@@ -102,6 +102,16 @@ static void copy_text(char *to, size_t cap, bh_str from)
     assert_ok(bh_str_to_c(from, to, cap));
 }
 
+static void copy_domain(struct delivery *to, const struct bh_msg_deliver *d)
+{
+    struct bh_cur keys = bh_cur_make(d->keys);
+    struct bh_rec_sealed_key key;
+
+    copy_text(to->domain, sizeof(to->domain), bh_str_skip(d->recipient, bh_str_rfind(d->recipient, '@') + 1));
+    if (bh_rec_sealed_key_next(&keys, &key) == BH_MORE)
+        copy_text(to->selector, sizeof(to->selector), key.selector);
+}
+
 static bh_err deliver(void *ctx, void *peer, const struct bh_msg_deliver *d, int body_fd)
 {
     struct world *w = ctx;
@@ -123,6 +133,7 @@ static bh_err deliver(void *ctx, void *peer, const struct bh_msg_deliver *d, int
                           .open = true,
                           .body_check = body_fd >= 0 ? check_fd(body_fd, d->size) : check_add(0, d->body.p, d->body.n)};
     copy_text(sender->held[sender->held_count - 1].address4, sizeof(sender->held[0].address4), d->address4);
+    copy_domain(&sender->held[sender->held_count - 1], d);
     copy_text(sender->held[sender->held_count - 1].site, sizeof(sender->held[0].site), d->site);
     copy_text(sender->held[sender->held_count - 1].route_host, sizeof(sender->held[0].route_host), d->route_host);
     return BH_OK;
@@ -424,7 +435,7 @@ void world_refuse(struct world *w, struct sender *s, size_t at, uint16_t code, c
                                    .verdict = code < 500 ? BH_DEFERRED : BH_BOUNCED,
                                    .code = code,
                                    .text = bh_str_c(text),
-                                   .phase = BH_STR("rcpt")};
+                                   .phase = code ? BH_STR("rcpt") : BH_STR("connect")};
 
     d->open = false;
     d->has_result = true;

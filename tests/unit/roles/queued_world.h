@@ -25,7 +25,8 @@ struct delivery {
     bool open;       /* no result yet */
     bool has_result; /* not acknowledged yet */
     uint8_t verdict;
-    char address4[40], site[80], route_host[40];
+    char address4[40], site[80], route_host[40], domain[80];
+    char selector[64]; /* of the first key that would sign */
 };
 
 /* A sender or the steward as queued sees it: `peer` of the engine. */
@@ -40,7 +41,7 @@ struct sender {
 struct world {
     char dir[64];
     const char *vfs; /* of the store; NULL: the system's */
-    int generation; /* of the directory: each kill makes a new one */
+    int generation;  /* of the directory: each kill makes a new one */
     bh_time_ms now;
     struct bh_random_seeded random;
     struct bh_store *store;
