@@ -132,7 +132,7 @@ static bh_err take_lock(const struct bh_store_options *options, struct bh_store_
 
 /* ---- opening ---- */
 
-static bh_err configure(struct bh_store *store, bool create)
+static bh_err configure(struct bh_store *store, const struct bh_store_options *options, bool create)
 {
     bh_err err = BH_OK;
 
@@ -143,12 +143,16 @@ static bh_err configure(struct bh_store *store, bool create)
     (void)sqlite3_db_config(store->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
     (void)sqlite3_db_config(store->db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
     (void)sqlite3_db_config(store->db, SQLITE_DBCONFIG_ENABLE_LOAD_EXTENSION, 0, NULL);
+    /* else a query that might use a partial index is compiled anew with each value that is bound */
+    (void)sqlite3_db_config(store->db, SQLITE_DBCONFIG_ENABLE_QPSG, 1, NULL);
     if (create) /* has an effect on an empty file only */
         err = bh_sqlite_exec(store, "PRAGMA page_size=8192");
     if (!err)
         err = bh_sqlite_exec(store, "PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
                                     "PRAGMA wal_autocheckpoint=4000; PRAGMA foreign_keys=ON; PRAGMA temp_store=MEMORY;"
                                     "PRAGMA cache_size=-16384");
+    if (!err)
+        err = bh_sqlite_exec(store, options->fast_delete ? "PRAGMA secure_delete=FAST" : "PRAGMA secure_delete=ON");
     return err;
 }
 
@@ -194,7 +198,7 @@ bh_err bh_sqlite_open(const struct bh_store_options *options, bool create, struc
     code =
         sqlite3_open_v2(options->path, &store->db,
                         SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | (memory ? SQLITE_OPEN_CREATE : 0), options->vfs);
-    err = code == SQLITE_OK ? configure(store, create) : bh_sqlite_fail(store, code);
+    err = code == SQLITE_OK ? configure(store, options, create) : bh_sqlite_fail(store, code);
     if (err)
         bh_store_explain(problem, "%s: %s", options->path, store->error);
 out:

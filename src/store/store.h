@@ -55,6 +55,8 @@ struct bh_store_options {
     const struct bh_schema *schema;
     const char *owner; /* who holds the file: "queued"; told to a second opener */
     const char *vfs;   /* NULL: the system's; tests put a recording or failing one here */
+    bool fast_delete;  /* what is deleted may stay in free pages until they are used again; else it is overwritten at
+                          once, which costs a write of each page that a deleted message had */
 };
 
 /* Why opening or migrating failed, for people, with what to do about it. */

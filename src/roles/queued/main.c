@@ -280,7 +280,8 @@ static bh_err open_spool(struct queued *queued)
 {
     char path[PATH_BYTES];
     struct bh_store_problem problem = {""};
-    struct bh_store_options options = {.path = path, .schema = &bh_spool_schema, .owner = "queued"};
+    struct bh_store_options options = {
+        .path = path, .schema = &bh_spool_schema, .owner = "queued", .fast_delete = true};
     bh_str dir = queued->role->config->state_dir;
     struct bh_queued_options engine;
     bh_err err;
