@@ -349,7 +349,7 @@ enum bh_delivery_verdict { BH_DELIVERED = 1, BH_DEFERRED = 2, BH_BOUNCED = 3 };
     F(u32, customer_id)
 #define BH_FIELDS_version(F) F(u64, version)
 
-/* The body comes inline in `body`, or, above 64 KiB, in the file that BODY_FILE_REPLY handed out, written and fsynced
+/* The body comes inline in `body`, or, above 128 KiB, in the file that BODY_FILE_REPLY handed out, written and fsynced
  * by the submitter: then `body_file` is that reply's number and `body` is empty. */
 #define BH_FIELDS_submit(F)                                                                                            \
     F(u32, customer_id)                                                                                                \

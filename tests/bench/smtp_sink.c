@@ -1,13 +1,14 @@
 /* smtp_sink.c: receives mail as fast as it comes, and keeps account of it.
  *
  *     smtp_sink --port 2525 [--host 127.0.0.1] [--stop-after N] [--tls] [--quiet]
- *         [--sample K --sample-dir DIR] [--ledger FILE]
+ *         [--sample K --sample-dir DIR] [--ledger FILE [--ledger-more]]
  *         [--temp PERCENT] [--perm PERCENT] [--at rcpt|end] [--delay MS] [--rate PER_SECOND [--rate-refuse]]
  *         [--per-connection K] [--receive-buffer BYTES]
  *
  * Counts messages; checks that each has a DKIM-Signature and that no two have the same b=; keeps a random sample of K
  * messages in DIR (NUMBER.eml with the text as received, dots unstuffed, NUMBER.env with "mail_from rcpt_to helo");
- * appends "ID" of each message's X-Ledger field to the ledger when it answers 250, and counts those seen before.
+ * appends "ID" of each message's X-Ledger field to the ledger when it answers 250, and counts those seen before;
+ * with --ledger-more the line is "ID MAIL_FROM SECONDS".
  * Bad days: --temp and --perm refuse that share of messages with 451 and 550, at RCPT or at the end; --delay answers
  * the end of a message later; --rate lets so many messages a second through and holds the others' answers back, or with
  * --rate-refuse answers them 421. --per-connection answers 421 to further messages. --receive-buffer is
@@ -27,6 +28,7 @@
 #include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { READ_SIZE = 64 * 1024, ADDRESS_MAX = 330 };
@@ -54,7 +56,7 @@ static struct {
     const char *host, *port, *sample_dir;
     uint64_t stop_after, sample, delay_us, rate, per_connection, receive_buffer;
     unsigned temp, perm;
-    bool tls, quiet, at_rcpt, rate_refuse;
+    bool tls, quiet, at_rcpt, rate_refuse, ledger_more;
     FILE *ledger;
 } options = {.host = "127.0.0.1", .port = "2525"};
 
@@ -198,13 +200,23 @@ static void keep_sample(const struct session *s, const char *text, size_t n)
     (void)fclose(file);
 }
 
+static double wall_clock(void)
+{
+    struct timespec t;
+
+    (void)clock_gettime(CLOCK_REALTIME, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
 static void note_ledger(struct session *s)
 {
     if (!s->ledger_id[0])
         return;
     if (!set_add(&run.ledger, hash_bytes(s->ledger_id, strlen(s->ledger_id))))
         run.repeated_ids++;
-    if (options.ledger)
+    if (options.ledger && options.ledger_more)
+        fprintf(options.ledger, "%s %s %.3f\n", s->ledger_id, s->mail_from[0] ? s->mail_from : "<>", wall_clock());
+    else if (options.ledger)
         fprintf(options.ledger, "%s\n", s->ledger_id);
 }
 
@@ -582,6 +594,9 @@ static void set_option(int option, const char *value)
     case 'B':
         options.receive_buffer = number_of(value, "--receive-buffer");
         break;
+    case 'M':
+        options.ledger_more = true;
+        break;
     case 'T':
         options.tls = true;
         break;
@@ -601,23 +616,12 @@ static void set_option(int option, const char *value)
 
 static void read_options(int argc, char **argv)
 {
-    static const struct option known[] = {{"host", 1, 0, 'h'},
-                                          {"port", 1, 0, 'p'},
-                                          {"stop-after", 1, 0, 'n'},
-                                          {"sample", 1, 0, 'k'},
-                                          {"sample-dir", 1, 0, 'd'},
-                                          {"temp", 1, 0, 't'},
-                                          {"perm", 1, 0, 'P'},
-                                          {"at", 1, 0, 'a'},
-                                          {"delay", 1, 0, 'D'},
-                                          {"rate", 1, 0, 'r'},
-                                          {"rate-refuse", 0, 0, 'R'},
-                                          {"per-connection", 1, 0, 'c'},
-                                          {"tls", 0, 0, 'T'},
-                                          {"quiet", 0, 0, 'q'},
-                                          {"ledger", 1, 0, 'L'},
-                                          {"receive-buffer", 1, 0, 'B'},
-                                          {0, 0, 0, 0}};
+    static const struct option known[] = {
+        {"host", 1, 0, 'h'},        {"port", 1, 0, 'p'},  {"stop-after", 1, 0, 'n'},  {"sample", 1, 0, 'k'},
+        {"sample-dir", 1, 0, 'd'},  {"temp", 1, 0, 't'},  {"perm", 1, 0, 'P'},        {"at", 1, 0, 'a'},
+        {"delay", 1, 0, 'D'},       {"rate", 1, 0, 'r'},  {"rate-refuse", 0, 0, 'R'}, {"per-connection", 1, 0, 'c'},
+        {"tls", 0, 0, 'T'},         {"quiet", 0, 0, 'q'}, {"ledger", 1, 0, 'L'},      {"receive-buffer", 1, 0, 'B'},
+        {"ledger-more", 0, 0, 'M'}, {0, 0, 0, 0}};
     int option;
 
     while ((option = getopt_long(argc, argv, "", known, NULL)) != -1)

@@ -21,11 +21,22 @@ class Sink:
         self.ledger = world.folder / "sink.ledger"
         self.ledger.touch()
         self.process = Process("smtp_sink", [BUILD / "tests/bench/smtp_sink", "--host", SINK[0], "--port", SINK[1], "--quiet",
-                                             "--ledger", self.ledger], world.folder / "sink.log")
+                                             "--ledger", self.ledger, "--ledger-more"], world.folder / "sink.log")
 
     def arrived(self, run):
         """How often each message of this run arrived."""
-        return collections.Counter(line for line in self.ledger.read_text().split("\n") if line.startswith(run + "-"))
+        return collections.Counter(line.split(" ")[0] for line in self._lines(run))
+
+    def arrivals(self, run):
+        """{id: [(MAIL FROM, when), …]}: behalf's bounce address says which of its messages it was."""
+        found = collections.defaultdict(list)
+        for line in self._lines(run):
+            ident, mail_from, at = line.split(" ")
+            found[ident].append((mail_from, float(at)))
+        return found
+
+    def _lines(self, run):
+        return [line for line in self.ledger.read_text().split("\n")[:-1] if line.startswith(run + "-")]
 
 
 @pytest.fixture(scope="module")

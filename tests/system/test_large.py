@@ -11,7 +11,7 @@ from world import BUILD
 
 SITE = ">%s:%d" % SINK
 KIB = 1024
-SIZES = [60 * KIB, 66 * KIB, 100 * KIB, 100 * KIB, 150 * KIB, 300 * KIB]
+SIZES = [60 * KIB, 100 * KIB, 130 * KIB, 130 * KIB, 160 * KIB, 300 * KIB]
 LARGE = [2048 * KIB, 5120 * KIB]
 
 

@@ -1,4 +1,4 @@
-/* body_file.c: bodies above 64 KiB are files of the spool directory, named by their message.
+/* body_file.c: bodies above 128 KiB are files of the spool directory, named by their message.
  *
  * A file is made without a name (O_TMPFILE) and handed to the submitter, who writes and fsyncs it. At SUBMIT it gets
  * the message's name in the same directory, the directory is fsynced before the commit, and the row says that the body

@@ -23,7 +23,7 @@
 #include "store/store.h"
 
 enum {
-    BH_INLINE_BODY_MAX = 64 * 1024,
+    BH_INLINE_BODY_MAX = 128 * 1024,
     BH_SUBMIT_RECIPIENTS_MAX = 10000,
     BH_SUBMIT_STREAM_MAX = 64,
     BH_SUBMIT_TEXT_MAX = 4096 /* any one text of a submission */

@@ -11,7 +11,7 @@
 #include <behalf/dkim.h>
 
 enum {
-    BH_MESSAGE_INLINE = 64 * 1024,
+    BH_MESSAGE_INLINE = 128 * 1024,
     BH_MESSAGE_HEAD_MAX = 512 * 1024,       /* in memory: more than the check's limit on headers */
     BH_MESSAGE_RECIPIENTS_MAX = 640 * 1024, /* bytes of the list: it must fit into one message to queued */
     BH_MESSAGE_ENVID_MAX = 100,             /* RFC 3461 4.4 */

@@ -32,7 +32,7 @@ static uint64_t dice(struct ledger *l, uint64_t sides)
 
 static size_t size_of(uint32_t submit)
 {
-    return submit % 17 == 0 ? 70000 : submit % 5 == 0 ? 20000 : 300 + submit % 900;
+    return submit % 17 == 0 ? 140000 : submit % 5 == 0 ? 20000 : 300 + submit % 900;
 }
 
 static uint32_t recipients_of(uint32_t submit)
