@@ -14,7 +14,7 @@ packages_test=(clang libclang-rt-14-dev clang-format clang-tidy shellcheck pytho
   libcmocka-dev python3-pytest python3-yaml python3-dnspython
   python3-dkim python3-spf python3-authheaders
   swaks libnet-ssleay-perl msmtp curl
-  postfix knot nsd unbound bind9 ldnsutils knot-dnssecutils zonemaster-cli iproute2 procps)
+  postfix knot nsd unbound bind9 ldnsutils knot-dnssecutils zonemaster-cli iproute2 procps strace)
 
 # services that come with them and must stay off: they are peers of the tests, not of this machine
 packages_services=(postfix knot nsd named unbound unbound-resolvconf msmtpd)

@@ -132,18 +132,29 @@ static void close_intake(struct bh_queued *q, bh_err err)
                 g->why_closed);
 }
 
+/* The log of events could not be written while it lasted, so both events stand in it from now on. */
+static void tell_reopened(struct bh_queued *q)
+{
+    bh_str detail = BH_STR("{\"alarm\":\"spool-not-written\"}");
+
+    bh_logf(q->options.log, BH_LOG_INFO, "the spool can be written again");
+    group_begin(q);
+    write_event(q, BH_EVENT_ALARM_RAISED, 0, BH_EVENT_WHOLE, 0, 0, bh_str_c(q->group.why_closed), detail);
+    write_event(q, BH_EVENT_ALARM_CLEARED, 0, BH_EVENT_WHOLE, 0, 0, BH_STR("the spool can be written again"), detail);
+    q->options.ops->want_turn(q->options.ctx);
+}
+
 static void committed(void *ctx, bh_err err)
 {
     struct bh_queued *q = ctx;
     struct group *g = &q->group;
+    bool reopened = !err && g->closed_until != 0;
 
     g->began = false;
     if (err)
         close_intake(q, err);
-    else if (g->closed_until) {
+    else
         g->closed_until = 0;
-        bh_logf(q->options.log, BH_LOG_INFO, "the spool can be written again");
-    }
     while (!bh_list_empty(&g->submits))
         end_submit(q, BH_LIST_HEAD(&g->submits, struct pending_submit, node), err);
     batches_committed(q, err);
@@ -165,6 +176,8 @@ static void committed(void *ctx, bh_err err)
         free(result);
     }
     send_acks(q);
+    if (reopened)
+        tell_reopened(q);
 }
 
 void group_flush(struct bh_queued *q)

@@ -477,7 +477,7 @@ struct run {
 
 static size_t size_of(uint32_t submit)
 {
-    return submit % 9 == 0 ? 70000 : 300 + submit % 900;
+    return submit % 9 == 0 ? 132000 : 300 + submit % 900;
 }
 
 static uint32_t recipients_of(uint32_t submit)
