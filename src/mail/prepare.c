@@ -5,6 +5,7 @@
 #include "auth/tags.h"
 #include "base/clock.h"
 #include "proto/mime/header.h"
+#include "wishes.h"
 
 enum { max_fields = 20000, max_tags = 32, max_added = 4096 };
 
@@ -59,6 +60,11 @@ static bool must_go(const struct bh_prepare *prepare, const struct bh_header_fie
     for (size_t i = 0; i < sizeof always / sizeof *always; i++)
         if (bh_str_eq_ci(field->name, bh_str_c(always[i])))
             return true;
+    if (bh_wishes_is_field(field->name))
+        return true;
+    if (prepare->feedback.unsubscribe.n && (bh_str_eq_ci(field->name, BH_STR("List-Unsubscribe")) ||
+                                            bh_str_eq_ci(field->name, BH_STR("List-Unsubscribe-Post"))))
+        return true;
     if (bh_str_eq_ci(field->name, BH_STR("DKIM-Signature")))
         return is_own_signature(prepare, field->value);
     if (prepare->authserv_id.n && bh_str_eq_ci(field->name, BH_STR("Authentication-Results")))
@@ -155,10 +161,34 @@ static void add_date(struct bh_buf *out, const struct bh_prepare *prepare)
     bh_buf_add(out, BH_STR("\r\n"));
 }
 
+/* Where complaints and unsubscriptions come back to (RFC 9477, RFC 2369, RFC 8058). Addresses of our own making and
+ * words: nothing here is a stranger's. */
+static void add_feedback(struct bh_buf *out, const struct bh_prepare *prepare, bool has_feedback_id)
+{
+    const struct bh_feedback_facts *f = &prepare->feedback;
+
+    if (f->complaints.n) {
+        bh_buf_printf(out, "CFBL-Address: %.*s; report=arf\r\n", BH_FMT(f->complaints));
+        bh_buf_add(out, BH_STR("CFBL-Feedback-ID: "));
+        add_word(out, f->id);
+        bh_buf_add(out, BH_STR("\r\n"));
+    }
+    if (f->stream_id.n && !has_feedback_id)
+        bh_buf_printf(out, "Feedback-ID: %.*s\r\n", BH_FMT(f->stream_id));
+    if (f->unsubscribe.n)
+        bh_buf_printf(out, "List-Unsubscribe: <mailto:%.*s?subject=unsubscribe>", BH_FMT(f->unsubscribe));
+    if (f->unsubscribe.n && f->unsubscribe_url.n)
+        bh_buf_printf(out, ",\r\n\t<%.*s>\r\nList-Unsubscribe-Post: List-Unsubscribe=One-Click",
+                      BH_FMT(f->unsubscribe_url));
+    if (f->unsubscribe.n)
+        bh_buf_add(out, BH_STR("\r\n"));
+}
+
 /* ---- together ---- */
 
 struct survey {
     bool has_date;
+    bool has_feedback_id;
     bool has_message_id;
     size_t kept_bytes;
     size_t removed;
@@ -194,6 +224,7 @@ static bh_err survey_fields(const struct bh_prepare *prepare, struct survey *sur
         }
         survey->kept_bytes += field.whole.n;
         survey->has_date = survey->has_date || bh_str_eq_ci(field.name, BH_STR("Date"));
+        survey->has_feedback_id = survey->has_feedback_id || bh_str_eq_ci(field.name, BH_STR("Feedback-ID"));
         survey->has_message_id = survey->has_message_id || bh_str_eq_ci(field.name, BH_STR("Message-ID"));
     }
     if (err != BH_DONE)
@@ -230,6 +261,7 @@ bh_err bh_prepare_header(struct bh_arena *arena, const struct bh_prepare *prepar
         add_message_id(&added, prepare);
     if (!survey.has_date)
         add_date(&added, prepare);
+    add_feedback(&added, prepare, survey.has_feedback_id);
     err = bh_buf_err(&added);
     if (!err && !(block = bh_arena_alloc(arena, added.n + survey.kept_bytes)))
         err = BH_E_NOMEM;

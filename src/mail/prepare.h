@@ -4,7 +4,8 @@
  * seen; the body is never touched or copied. What is done:
  *   added     Received (always, on top); Message-ID and Date where the message has none, from the moment of accept,
  *             so that every attempt and every recipient gets the same
- *   removed   X-Behalf-Campaign and X-Behalf-Send-At, which are for us,
+ *             CFBL-Address, CFBL-Feedback-ID, Feedback-ID, List-Unsubscribe, List-Unsubscribe-Post as asked for
+ *   removed   X-Behalf-Campaign, X-Behalf-Send-At and the fields of wishes.h, which are for us,
  *             Bcc and Resent-Bcc (RFC 5322 3.6.3), Return-Path (RFC 5321 4.4: the final host writes it),
  *             Authentication-Results under our own name (RFC 8601 5), DKIM-Signature fields with our own domain and
  *             selector: such a one is stale or forged, we sign anew; signatures of others stay
@@ -36,10 +37,20 @@ struct bh_received_facts {
     bh_str recipient;      /* the envelope recipient of this departure */
 };
 
+/* Where what people think of the message comes back to. Empty parts are left out. */
+struct bh_feedback_facts {
+    bh_str complaints;      /* address of CFBL-Address (RFC 9477), in the author's domain or below it */
+    bh_str id;              /* CFBL-Feedback-ID: our id of the message */
+    bh_str stream_id;       /* Feedback-ID as Gmail reads it: up to three words and the sender's own, joined by ':' */
+    bh_str unsubscribe;     /* address; the message's own List-Unsubscribe gives way to it */
+    bh_str unsubscribe_url; /* https, for one click (RFC 8058) */
+};
+
 struct bh_prepare {
     bh_str header;          /* the stored header block, whole lines; bh_check_header passed it */
     bh_time_ms accepted_at; /* stands in Received and Date */
     struct bh_received_facts received;
+    struct bh_feedback_facts feedback;
     bh_str message_id_left;   /* unique, of [A-Za-z0-9.-]: used where Message-ID is missing */
     bh_str message_id_domain; /* the author's domain */
     bh_str authserv_id;       /* our name in Authentication-Results; empty = none */

@@ -3,6 +3,7 @@
  * descriptor of a file that nobody else writes. */
 #include "command.h"
 #include "mail/check.h"
+#include "mail/wishes.h"
 #include "proto/smtp/path.h"
 #include "queue/message_id.h"
 #include "report.h"
@@ -16,6 +17,7 @@ struct sending {
     struct bh_customer customer;
     bh_str message; /* in the command's arena, as all else */
     struct bh_check_facts facts;
+    struct bh_wishes wishes;
     bh_str envid;      /* xtext, or empty */
     bh_str notify;     /* RFC 3461, for each recipient; or empty */
     bh_str recipients; /* records */
@@ -112,6 +114,11 @@ static bool check_message(struct sending *sending)
         return false;
     }
     bh_check_message(sending->command->arena, NULL, sending->message, &sending->facts, &verdict);
+    if (verdict.rule == BH_CHECK_OK && bh_wishes_read(sending->message, &sending->wishes)) {
+        refuse(sending, 550, BH_STR("5.6.0"), BH_STR("Behalf-Stream or Behalf-Unsubscribe makes no sense"),
+               BH_STR("A stream is a word of letters, digits, dots and dashes; Behalf-Unsubscribe is yes or no"));
+        return false;
+    }
     if (verdict.rule == BH_CHECK_OK)
         return true;
     refuse(sending, verdict.code, bh_str_c(verdict.enhanced), verdict.reason, verdict.fix);
@@ -153,6 +160,7 @@ static void submit(struct sending *sending, const struct bh_msg_may_send_reply *
                                     .helo = {"", 0},
                                     .protocol = BH_STR("LOCAL"),
                                     .recipients = sending->recipients,
+                                    .stream = sending->wishes.stream,
                                     .size = sending->message.n,
                                     .body = {"", 0}};
     bh_err err = command->core->out->submit(command->core->out_ctx, &message, command->fd, on_submitted, sending);

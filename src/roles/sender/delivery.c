@@ -1,6 +1,7 @@
 /* delivery.c: one delivery from DELIVER to its result: bounce address, departing header, signatures, bytes to send. */
 #include "mail/downgrade.h"
 #include "mail/prepare.h"
+#include "mail/wishes.h"
 #include "proto/mime/header.h"
 #include "proto/smtp/path.h"
 #include "queue/message_id.h"
@@ -229,6 +230,54 @@ static bh_err make_mail_from(struct delivery *delivery)
     return delivery->mail_from.p ? BH_OK : BH_E_NOMEM;
 }
 
+/* An address for what comes back about this departure, in the bounce domain; empty where it cannot be made. */
+static bh_str own_address(struct delivery *delivery, enum bh_verp_kind kind)
+{
+    struct sender *sender = delivery->sender;
+    const struct bh_verp_key *key = bh_verp_key_find(&sender->ring, bh_verp_period(bh_loop_now(sender->role->loop)));
+    struct bh_verp address = {.kind = kind,
+                              .customer = delivery->message.customer_id,
+                              .message = delivery->message.message_id,
+                              .recipient = delivery->message.recipient_index};
+    char local[BH_VERP_CHARS];
+
+    if (!key || bh_verp_encode(&address, delivery->message.bounce_domain, key, local))
+        return BH_STR("");
+    return bh_arena_printf(delivery->arena, "%.*s@%.*s", BH_VERP_CHARS, local, BH_FMT(delivery->message.bounce_domain));
+}
+
+/* "STREAM:c7:d9:ESP": Gmail counts complaints by each word; the last one is ours for all mail, of 5 to 15 characters.
+ */
+static bh_str stream_id(struct delivery *delivery, bh_str stream)
+{
+    bh_str platform = delivery->sender->role->config->platform;
+    char word[16] = "behalf";
+    size_t n = 6;
+
+    for (size_t i = 0; i < platform.n && n < 15; i++)
+        if (bh_is_alnum(platform.p[i]))
+            word[n++] = bh_to_lower(platform.p[i]);
+    return bh_arena_printf(delivery->arena, "%.*s:c%u:d%u:%.*s", BH_FMT(stream), delivery->message.customer_id,
+                           delivery->message.domain_id, (int)n, word);
+}
+
+/* Of signed mail in a customer's name alone: nobody heeds these fields without a signature over them. */
+static void ask_for_feedback(struct delivery *delivery, bh_str header, bh_str id, struct bh_feedback_facts *facts)
+{
+    const struct bh_msg_deliver *m = &delivery->message;
+    struct bh_wishes wishes = {.stream = BH_STR("")};
+
+    if (delivery->null_sender || !m->customer_id || !m->domain_id || !m->bounce_domain.n || !delivery->key_count)
+        return;
+    if (bh_wishes_read(header, &wishes))
+        wishes = (struct bh_wishes){.stream = BH_STR("")};
+    facts->complaints = own_address(delivery, BH_VERP_FEEDBACK);
+    facts->id = id;
+    facts->stream_id = stream_id(delivery, wishes.stream);
+    if (wishes.unsubscribe)
+        facts->unsubscribe = own_address(delivery, BH_VERP_UNSUBSCRIBE);
+}
+
 static bh_err read_keys(struct delivery *delivery)
 {
     struct bh_cur list = bh_cur_make(delivery->message.keys);
@@ -252,6 +301,7 @@ static bh_err prepare_header(struct delivery *delivery, bh_str header, struct bh
                                                   .with = m->protocol,
                                                   .id = bh_str_c(id),
                                                   .recipient = m->recipient};
+    ask_for_feedback(delivery, header, bh_str_c(id), &prepare.feedback);
     prepare.message_id_left = bh_arena_dup(delivery->arena, bh_str_c(id + 4));
     prepare.message_id_domain = m->from_domain;
     prepare.authserv_id = delivery->sender->role->config->hostname;

@@ -171,7 +171,13 @@ bool bh_message_read_wishes(struct bh_message *message, bh_time_ms now)
     bh_str header = bh_str_sub(bh_buf_view(&message->head), 0, message->header_n ? message->header_n : message->head.n);
     struct bh_header_iter it = bh_header_iter_make(header, 1000, 256 * 1024);
     struct bh_header_field field;
+    struct bh_wishes wishes;
 
+    if (bh_wishes_read(header, &wishes))
+        return false;
+    if (wishes.stream.n)
+        memcpy(message->stream, wishes.stream.p, wishes.stream.n);
+    message->stream_n = wishes.stream.n;
     while (bh_header_next(&it, &field) == BH_MORE) {
         bh_str value = bh_str_trim(field.value);
 

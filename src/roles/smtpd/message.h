@@ -7,6 +7,7 @@
 #define BH_ROLES_SMTPD_MESSAGE_H
 
 #include "mail/check.h"
+#include "mail/wishes.h"
 #include "proto/smtp/server.h"
 #include <behalf/dkim.h>
 
@@ -34,6 +35,8 @@ struct bh_message {
     bool smtputf8;
     bool ret_full; /* RFC 3461 */
     bh_time_ms send_at; /* not before; 0: now */
+    size_t stream_n;
+    char stream[BH_STREAM_MAX];
     size_t campaign_n;
     char campaign[BH_MESSAGE_CAMPAIGN_MAX];
     uint32_t customer_id; /* of the bounce address, on port 25 */

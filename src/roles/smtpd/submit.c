@@ -104,6 +104,7 @@ static struct bh_msg_submit submission(struct session *session, const struct bh_
         .size = m->size,
         .body = m->file < 0 ? bh_buf_view(&m->head) : BH_STR(""),
         .body_file = m->file < 0 ? 0 : m->body_file,
+        .stream = bh_str_of(m->stream, m->stream_n),
         .campaign = bh_str_of(m->campaign, m->campaign_n),
         .send_at = m->send_at,
     };
@@ -201,8 +202,11 @@ void session_on_end(struct session *session)
     }
     if (!inbound && !bh_message_read_wishes(&session->message, bh_loop_now(smtpd->role->loop))) {
         refuse_message(
-            session, 550, "5.6.0", BH_STR("X-Behalf-Campaign or X-Behalf-Send-At makes no sense"),
-            BH_STR("a campaign has at most 64 bytes, a time is 2030-01-31T08:00:00Z and at most 60 days away"));
+            session, 550, "5.6.0",
+            BH_STR("A field for this server (X-Behalf-Campaign, X-Behalf-Send-At, Behalf-Stream, Behalf-Unsubscribe) "
+                   "makes no sense"),
+            BH_STR("a campaign has at most 64 bytes, a time is 2030-01-31T08:00:00Z and at most 60 days away; a stream "
+                   "is a word of letters, digits, dots and dashes; Behalf-Unsubscribe is yes or no"));
         return;
     }
     bh_arena_reset(smtpd->scratch);

@@ -113,12 +113,38 @@ static void odd_headers_are_refused(void **state)
     assert_int_equal(prepared.added_bytes, prepared.header.n);
 }
 
+static void asks_for_feedback(void **state)
+{
+    struct bh_prepare prepare = sample("Date: x\r\nMessage-ID: <1@y>\r\nbehalf-stream: news\r\n"
+                                       "Behalf-Unsubscribe: yes\r\nList-Unsubscribe: <mailto:old@x.example>\r\n"
+                                       "List-Unsubscribe-Post: x\r\nFrom: a@c.example\r\n");
+    struct bh_prepared prepared;
+
+    prepare.feedback = (struct bh_feedback_facts){.complaints = BH_STR("c@b.example"),
+                                                  .id = BH_STR("m1"),
+                                                  .stream_id = BH_STR("news:c1:d2:esp12"),
+                                                  .unsubscribe = BH_STR("u@b.example")};
+    assert_ok(bh_prepare_header(arena, &prepare, &prepared));
+    assert_str(prepared.header, RECEIVED "CFBL-Address: c@b.example; report=arf\r\nCFBL-Feedback-ID: m1\r\n"
+                                         "Feedback-ID: news:c1:d2:esp12\r\n"
+                                         "List-Unsubscribe: <mailto:u@b.example?subject=unsubscribe>\r\n"
+                                         "Date: x\r\nMessage-ID: <1@y>\r\nFrom: a@c.example\r\n");
+    prepare.header = BH_STR("Feedback-ID: mine\r\nDate: x\r\nMessage-ID: <1@y>\r\nFrom: a@c.example\r\n");
+    prepare.feedback = (struct bh_feedback_facts){.stream_id = BH_STR("a:b:c:d"),
+                                                  .unsubscribe = BH_STR("u@b.example"),
+                                                  .unsubscribe_url = BH_STR("https://l.example/u/1")};
+    assert_ok(bh_prepare_header(arena, &prepare, &prepared));
+    assert_str(prepared.header,
+               RECEIVED "List-Unsubscribe: <mailto:u@b.example?subject=unsubscribe>,\r\n\t<https://l.example/u/1>\r\n"
+                        "List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n"
+                        "Feedback-ID: mine\r\nDate: x\r\nMessage-ID: <1@y>\r\nFrom: a@c.example\r\n");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(adds_what_is_missing),
-        cmocka_unit_test(removes_what_must_go),
-        cmocka_unit_test(no_word_breaks_out),
+        cmocka_unit_test(asks_for_feedback),       cmocka_unit_test(adds_what_is_missing),
+        cmocka_unit_test(removes_what_must_go),    cmocka_unit_test(no_word_breaks_out),
         cmocka_unit_test(odd_headers_are_refused),
     };
 
