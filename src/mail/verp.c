@@ -20,6 +20,11 @@ uint16_t bh_verp_period(bh_time_ms now)
     return (uint16_t)(now / 1000 / BH_VERP_PERIOD_S);
 }
 
+bool bh_verp_is_late(uint16_t period, uint32_t keep_s, bh_time_ms now)
+{
+    return period + keep_s / BH_VERP_PERIOD_S + 1 < bh_verp_period(now);
+}
+
 const struct bh_verp_key *bh_verp_key_find(const struct bh_verp_ring *ring, uint16_t period)
 {
     for (size_t i = 0; i < ring->count; i++)

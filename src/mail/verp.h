@@ -18,7 +18,8 @@ enum {
     BH_VERP_CHARS = 48,
     BH_VERP_KEY_BYTES = 32,
     BH_VERP_CHECK_BYTES = 10,
-    BH_VERP_PERIOD_S = 7 * 86400 /* how long a key makes new addresses */
+    BH_VERP_PERIOD_S = 7 * 86400, /* how long a key makes new addresses */
+    BH_VERP_GRACE_PERIODS = 2     /* mail without a sender is taken so much longer than other mail */
 };
 
 /* Numbers on the wire: never reused, 0-15. */
@@ -60,6 +61,8 @@ enum bh_verp_verdict {
 
 /* The period of a time. */
 uint16_t bh_verp_period(bh_time_ms now);
+/* Is an address of that period too old for mail that has a sender, where addresses are good for keep_s? */
+bool bh_verp_is_late(uint16_t period, uint32_t keep_s, bh_time_ms now);
 /* The key of a period, or NULL. */
 const struct bh_verp_key *bh_verp_key_find(const struct bh_verp_ring *ring, uint16_t period);
 

@@ -1,5 +1,6 @@
 """What comes back: a refusal in the session, a bounce days later, a complaint. Each ends as an event of the right message,
 recipient and customer, and as a suppression; what is forged changes nothing."""
+import re
 import smtplib
 import time
 
@@ -152,3 +153,79 @@ def test_forged_addresses_are_refused(world, behalf):
             bounce_to(address, arf(received))
     assert [e["event"] for e in events(behalf, message)] == ["accepted", "delivered"]
     assert not suppressions(behalf, DELEGATED, "forged@receiver.example")
+    assert wait_refusals(behalf, "forged", 2) and wait_refusals(behalf, "unknown", 1)
+
+
+def wait_refusals(behalf, why, least, seconds=20):
+    """Refusals at RCPT are told to the event log some seconds later, counted by reason."""
+    end, count = time.monotonic() + seconds, 0
+    while count < least:
+        assert time.monotonic() < end, "%d refusals as %s" % (count, why)
+        time.sleep(0.2)
+        ignored = behalf.json("event", "list", "--event", "feedback.ignored")["events"]
+        count = sum(e["detail"].get("refused", {}).get(why, 0) for e in ignored)
+    return count
+
+
+@PAIR
+def test_complaint_to_abuse(world, behalf, customer):
+    """All complaints of a receiver go to one address: the message is found by an address of ours that the report quotes; one
+    that quotes nothing of ours, or forged addresses alone, changes nothing and is counted."""
+    address = "annoyed.%s@receiver.example" % customer.name
+    message, received = deliver(world, behalf, customer, address)
+    abuse = "abuse@" + received.mail_from.split("@")[1]
+    local = received.mail_from.split("@")[0].encode()
+    forged = arf(received)
+    for token in set(re.findall(rb"b[a-z2-7]{47}(?=@)", forged)):
+        forged = forged.replace(token, token[:40] + (b"a" if token[40:41] != b"a" else b"b") + token[41:])
+    assert local not in forged
+    ignored = len(behalf.json("event", "list", "--event", "feedback.ignored")["events"])
+    bounce_to(abuse, forged, "fbl@receiver.example")
+    end = time.monotonic() + 20
+    while len(behalf.json("event", "list", "--event", "feedback.ignored")["events"]) <= ignored:
+        assert time.monotonic() < end
+        time.sleep(0.2)
+    assert [e["event"] for e in events(behalf, message)] == ["accepted", "delivered"]
+    bounce_to(abuse, arf(received), "fbl@receiver.example")
+    assert wait_for(behalf, message, "complained")["to"] == address
+    assert [s["reason"] for s in wait_suppressed(behalf, customer, address)] == ["complaint"]
+    assert not suppressions(behalf, other_of(customer), address)
+    behalf.call("suppression", "remove", address, "--customer", customer.name)
+
+
+@PAIR
+def test_unsubscribe(world, behalf, customer):
+    """The address in List-Unsubscribe takes the recipient off that stream alone; our own fields do not leave, what we add
+    is signed."""
+    address = "tired.%s@receiver.example" % customer.name
+    message, received = deliver(world, behalf, customer, address, "Behalf-Stream: news\nBehalf-Unsubscribe: yes\n")
+    header = received.raw.split(b"\r\n\r\n")[0].decode()
+    assert "\r\nbehalf-" not in header.lower()
+    unsubscribe = re.search(r"^List-Unsubscribe: <mailto:([^?>]+)", header, re.M).group(1)
+    assert re.search(r"^CFBL-Address: \S+@\S+; report=arf", header, re.M) and re.search(r"^Feedback-ID: news:c\d+:d\d+:\S+", header, re.M)
+    signed = re.sub(r"\s", "", re.search(r"^DKIM-Signature:.*?\bh=([^;]*);", header, re.M | re.S).group(1)).lower().split(":")
+    assert {"list-unsubscribe", "cfbl-address", "feedback-id"} <= set(signed)
+    bounce_to(unsubscribe, crlf(b"From: %s\nTo: x@example\nSubject: unsubscribe\n\n\n" % address.encode()), address)
+    assert wait_for(behalf, message, "unsubscribed")["to"] == address
+    found = wait_suppressed(behalf, customer, address)
+    assert [(s["reason"], s["stream"]) for s in found] == [("unsubscribe", "news")], found
+    again = send(behalf, customer, address, "Behalf-Stream: news\n")
+    assert wait_for(behalf, again, "suppressed")["detail"]["reason"] == "unsubscribe"
+    wait_for(behalf, send(behalf, customer, address, "Behalf-Stream: receipts\n"), "delivered")
+
+
+def test_replies_and_replays(world, behalf):
+    """An address is good for some messages, not for any number of them."""
+    message, received = deliver(world, behalf, DELEGATED, "replay@receiver.example")
+    note = crlf(b"From: you@receiver.example\nTo: x@example\nSubject: Out of office\nAuto-Submitted: auto-replied\n\naway\n")
+    refused = 0
+    for _ in range(50):
+        try:
+            bounce_to(received.mail_from, note)
+        except smtplib.SMTPRecipientsRefused as error:
+            refused += 1
+            assert list(error.recipients.values())[0][0] == 550
+    assert refused >= 1 and wait_refusals(behalf, "repeated", refused)
+    wait_for(behalf, message, "auto-replied")
+    answers = [e for e in events(behalf, message) if e["event"] == "auto-replied"]
+    assert len(answers) <= 50 - refused and not suppressions(behalf, DELEGATED, "replay@receiver.example")

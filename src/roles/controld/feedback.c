@@ -12,7 +12,7 @@
 #include "notice.h"
 #include "store/suppression.h"
 
-enum { PAGE = 200, ALARM_AGAIN_MS = 3600 * 1000 };
+enum { PAGE = 200, ALARM_AGAIN_MS = 3600 * 1000, PURGE_AT_ONCE = 100 };
 
 static const char cursor_name[] = "feedback_cursor";
 
@@ -145,6 +145,8 @@ static bh_err apply(struct bh_controld *core, const json_t *events, bh_str curso
     bh_store_begin(core->store);
     for (size_t i = 0; i < json_array_size(events) && !err; i++)
         err = act(core, arena, json_array_get(events, i));
+    if (!err)
+        err = bh_suppression_purge(core->store, bh_controld_now(core), PURGE_AT_ONCE);
     if (!err)
         err = bh_setting_set(core->store, bh_str_c(cursor_name), cursor);
     if (err)

@@ -78,6 +78,20 @@ void bh_lookup_customer(struct bh_controld *core, struct bh_arena *arena, const 
     ret_reply->customer = customer.name;
 }
 
+/* A name of the platform, of customer 0, or a delegated zone: their mail comes to us. */
+static bool is_ours(struct bh_controld *core, struct bh_arena *arena, bh_str name, int64_t *ret_customer)
+{
+    struct bh_domain domain;
+
+    *ret_customer = 0;
+    if (bh_str_is_at_or_below(name, core->platform.domain))
+        return true;
+    if (bh_domain_by_name(core->store, arena, name, 0, &domain) || domain.approach != BH_APPROACH_DELEGATION)
+        return false;
+    *ret_customer = domain.customer_id;
+    return true;
+}
+
 void bh_lookup_bounce_domain(struct bh_controld *core, struct bh_arena *arena, const struct bh_msg_bounce_domain *ask,
                              struct bh_msg_bounce_domain_reply *ret_reply)
 {
@@ -86,6 +100,9 @@ void bh_lookup_bounce_domain(struct bh_controld *core, struct bh_arena *arena, c
 
     *ret_reply = (struct bh_msg_bounce_domain_reply){.version = core->version};
     if (name.p && !bh_bounce_domain_owner(core->store, name, &domain, &customer)) {
+        ret_reply->ours = 1;
+        ret_reply->customer_id = (uint32_t)customer;
+    } else if (name.p && is_ours(core, arena, name, &customer)) {
         ret_reply->ours = 1;
         ret_reply->customer_id = (uint32_t)customer;
     }

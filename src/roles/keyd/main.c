@@ -102,7 +102,7 @@ static void send_bounce_keys(struct connection *connection, uint16_t period)
 {
     struct keyd *keyd = connection->keyd;
     struct bh_buf keys = bh_buf_make(1 << 16), body = bh_buf_make(1 << 17);
-    uint32_t kept = keyd->config->bounce_keep_s / BH_VERP_PERIOD_S + 1;
+    uint32_t kept = keyd->config->bounce_keep_s / BH_VERP_PERIOD_S + 1 + BH_VERP_GRACE_PERIODS;
     uint8_t key[BH_VAULT_KEY_BYTES];
 
     for (uint32_t p = period > kept ? period - kept : 0; p <= (uint32_t)period + 1; p++) {

@@ -9,6 +9,7 @@
 #include "engine.h"
 #include "roles/grant.h"
 #include "roles/role.h"
+#include "store/event_type.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/statvfs.h>
@@ -473,6 +474,29 @@ static bh_err on_event(struct queued *queued, struct bh_peer *peer, const struct
     return err ? err : bh_queued_event(queued->engine, &from, event.events);
 }
 
+/* smtpd talks to strangers: it may say what it refused, and nothing about anybody's mail. */
+static bool is_tally(bh_str events)
+{
+    struct bh_cur list = bh_cur_make(events);
+    struct bh_rec_told_event e;
+    bh_err err;
+
+    while ((err = bh_rec_told_event_next(&list, &e)) == BH_MORE)
+        if (e.kind != BH_EVENT_FEEDBACK_IGNORED || e.customer_id || e.domain_id || e.message_id)
+            return false;
+    return err == BH_DONE;
+}
+
+static bh_err on_tally(struct queued *queued, struct bh_peer *peer, const struct bh_ipc_message *message)
+{
+    struct bh_msg_event event;
+    bh_err err = bh_msg_event_get(message->body, &event);
+
+    if (err)
+        return err;
+    return is_tally(event.events) ? on_event(queued, peer, message) : BH_E_DENIED;
+}
+
 static bh_err on_key_use(struct queued *queued, struct bh_peer *peer, const struct bh_ipc_message *message)
 {
     struct bh_msg_key_use ask;
@@ -576,6 +600,8 @@ static bh_err handle_message(struct bh_role *role, struct bh_peer *peer, struct 
         return on_body_file(queued, peer, message);
     if (message->type == BH_MSG_EVENT && (peer->kind == BH_ROLE_CONTROLD || peer->kind == BH_ROLE_STEWARD))
         return on_event(queued, peer, message);
+    if (message->type == BH_MSG_EVENT && peer->kind == BH_ROLE_SMTPD)
+        return on_tally(queued, peer, message);
     if (peer->kind == BH_ROLE_SENDER || peer->kind == BH_ROLE_STEWARD)
         return from_worker(queued, peer, message);
     if (message->type == BH_MSG_GRANT_KEY && peer->kind == BH_ROLE_KEYD)

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+enum { METERED_MAX = 50000, HOUR_MS = 3600 * 1000, DAY_MS = 24 * HOUR_MS };
 enum { PEM_MAX = 1 << 20, CACHE_MAX = 20000, RING_MAX = 4096, SCRATCH_MAX = 8 << 20 };
 
 static struct smtpd *make_state(struct bh_role *role)
@@ -26,7 +27,10 @@ static struct smtpd *make_state(struct bh_role *role)
     bh_cache_init(&smtpd->customers, role->map_seed, CACHE_MAX);
     bh_cache_init(&smtpd->may_send, role->map_seed, CACHE_MAX);
     bh_cache_init(&smtpd->bounce_domains, role->map_seed, CACHE_MAX);
-    if (!smtpd->scratch || !smtpd->dkim) {
+    bh_meter_init(&smtpd->addresses, role->map_seed, METERED_MAX, DAY_MS);
+    bh_meter_init(&smtpd->fixed_names, role->map_seed, METERED_MAX, HOUR_MS);
+    bh_meter_init(&smtpd->refusals, role->map_seed, METERED_MAX, HOUR_MS);
+    if (!smtpd->scratch || !smtpd->dkim || smtpd_tally_init(smtpd)) {
         bh_arena_free(smtpd->scratch);
         bh_dkim_free(smtpd->dkim);
         free(smtpd);
@@ -227,6 +231,7 @@ static void stop(struct bh_role *role)
 
     smtpd->draining = false;
     smtpd_close_ports(smtpd);
+    smtpd_tally_free(smtpd);
     BH_LIST_EACH (node, &smtpd->sessions)
         session_close(BH_CONTAINER_OF(node, struct session, node));
     bh_loop_turn(role->loop, 0); /* channels are freed at the end of a turn */
@@ -242,6 +247,9 @@ static void stop(struct bh_role *role)
     bh_cache_free(&smtpd->may_send);
     bh_cache_free(&smtpd->bounce_domains);
     bh_map_free(&smtpd->clients);
+    bh_meter_free(&smtpd->addresses);
+    bh_meter_free(&smtpd->fixed_names);
+    bh_meter_free(&smtpd->refusals);
     if (smtpd->ring_keys)
         bh_wipe(smtpd->ring_keys, RING_MAX * sizeof(*smtpd->ring_keys));
     free(smtpd->ring_keys);

@@ -33,7 +33,7 @@ struct bh_message {
     bool write_failed;
     bool file_lost; /* the queued that gave the file is gone: its number means nothing to the next one */
     bool smtputf8;
-    bool ret_full; /* RFC 3461 */
+    bool ret_full;      /* RFC 3461 */
     bh_time_ms send_at; /* not before; 0: now */
     size_t stream_n;
     char stream[BH_STREAM_MAX];

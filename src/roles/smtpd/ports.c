@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 enum { ACCEPTS_PER_TURN = 64, PAUSE_MS = 200 };
+static const uint64_t inbound_bytes_max = 64 << 20; /* of mail to ourselves: a report may quote a whole message */
 
 static void fill_config(struct port *port)
 {
@@ -21,6 +22,8 @@ static void fill_config(struct port *port)
     config.host_name = c->hostname;
     config.has_tls = port->smtpd->tls != NULL;
     config.max_message_bytes = c->message_size_max;
+    if (profile == BH_SMTP_PROFILE_PORT25 && config.max_message_bytes > inbound_bytes_max)
+        config.max_message_bytes = inbound_bytes_max;
     config.max_recipients = c->recipients_max;
     config.max_hold_s = profile == BH_SMTP_PROFILE_PORT25 ? 0 : BH_HOLD_MAX_S;
     port->config = config;

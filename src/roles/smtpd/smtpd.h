@@ -3,14 +3,27 @@
 #ifndef BH_ROLES_SMTPD_SMTPD_H
 #define BH_ROLES_SMTPD_SMTPD_H
 
-#include "roles/cache.h"
 #include "io/chan.h"
 #include "mail/verp.h"
 #include "message.h"
+#include "meter.h"
+#include "roles/cache.h"
 #include "roles/role.h"
+#include "store/event_type.h"
 #include <arpa/inet.h>
 
 struct session;
+
+/* Why a recipient was refused on port 25. */
+enum smtpd_refusal {
+    SMTPD_FORGED,   /* our form, but the check does not hold, or another version of it */
+    SMTPD_EXPIRED,  /* too old to be answered for */
+    SMTPD_UNKNOWN,  /* no address that we make */
+    SMTPD_NOT_OURS, /* a domain that is not in our hands */
+    SMTPD_REPEATED, /* more mail to one address than can be honest */
+    SMTPD_TOO_FAST, /* from a client that had too much refused, or writes too much to people */
+    SMTPD_REFUSALS
+};
 
 /* A port. Lives until the process ends: sessions point to it. */
 struct port {
@@ -46,6 +59,12 @@ struct smtpd {
     struct bh_arena *scratch; /* reset after each use */
     struct bh_dkim *dkim;     /* for body hashes */
     bool draining;
+    struct bh_meter addresses;   /* mail by address of ours */
+    struct bh_meter fixed_names; /* mail to people (postmaster), by client */
+    struct bh_meter refusals;    /* by client */
+    uint32_t refused[SMTPD_REFUSALS], refused_told[SMTPD_REFUSALS];
+    struct bh_timer tell;
+    struct bh_call *telling;
 };
 
 /* Continues with the answer of another role. `reply` is its body; p == NULL: it did not answer. */
@@ -81,6 +100,11 @@ BH_MUST bh_err smtpd_add_port(struct smtpd *smtpd, const struct bh_listener *lis
 void smtpd_configure_ports(struct smtpd *smtpd);
 void smtpd_close_ports(struct smtpd *smtpd);
 void smtpd_forget_client(struct smtpd *smtpd, struct client *client);
+
+/* tally.c */
+BH_MUST bh_err smtpd_tally_init(struct smtpd *smtpd);
+void smtpd_tally_free(struct smtpd *smtpd);
+void smtpd_count_refusal(struct smtpd *smtpd, enum smtpd_refusal why);
 
 /* session.c */
 void session_begin(struct port *port, struct client *client, int fd, const char *address);

@@ -107,12 +107,24 @@ static void periods_are_weeks(void **state)
     assert_int_equal(bh_verp_period(-1), 0);
 }
 
+static void mail_with_a_sender_is_late_sooner(void **state)
+{
+    const int64_t week = (int64_t)BH_VERP_PERIOD_S * 1000;
+    bh_time_ms now = 3000 * week + 5;
+
+    assert_false(bh_verp_is_late(3000, 0, now));
+    assert_false(bh_verp_is_late(2999, 0, now));
+    assert_true(bh_verp_is_late(2998, 0, now));
+    assert_false(bh_verp_is_late(2995, 4 * BH_VERP_PERIOD_S, now));
+    assert_true(bh_verp_is_late(2994, 4 * BH_VERP_PERIOD_S, now));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(comes_back),          cmocka_unit_test(any_changed_character_is_noticed),
-        cmocka_unit_test(tells_what_is_wrong), cmocka_unit_test(random_addresses_are_never_ours),
-        cmocka_unit_test(periods_are_weeks),
+        cmocka_unit_test(mail_with_a_sender_is_late_sooner), cmocka_unit_test(comes_back),
+        cmocka_unit_test(any_changed_character_is_noticed),  cmocka_unit_test(tells_what_is_wrong),
+        cmocka_unit_test(random_addresses_are_never_ours),   cmocka_unit_test(periods_are_weeks),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -643,6 +643,31 @@ static void test_port25(void **state)
     hang_up(&c);
 }
 
+/* The names for people, an address used again and again. */
+static void test_port25_measure(void **state)
+{
+    struct world *w = *state;
+    struct client c = dial(w, PORT25);
+    struct bh_verp verp = {BH_VERP_BOUNCE, 0, 27, 1000, 3};
+    char local[BH_VERP_CHARS + 1] = "", line[200];
+
+    assert_ok(bh_verp_encode(&verp, BH_STR("bounce.customer.example"), &w->key, local));
+    (void)snprintf(line, sizeof(line), "RCPT TO:<%s@bounce.customer.example>\r\n", local);
+    EXPECT(&c, "", "220 mta1.test ESMTP\r\n");
+    expect_start(&c, "EHLO mx.remote\r\n", "250-");
+    EXPECT(&c, "MAIL FROM:<you@remote.example>\r\n", "250 2.1.0 Ok\r\n");
+    expect_start(&c, "RCPT TO:<PostMaster@bounce.customer.example>\r\n", "250 2.1.5 Ok\r\n");
+    expect_start(&c, "RCPT TO:<abuse@bounce.customer.example>\r\n", "250 2.1.5 Ok\r\n");
+    expect_start(&c, "RCPT TO:<abuse@elsewhere.example>\r\n", "550 5.7.1 Relaying is not allowed\r\n");
+    for (int i = 0; i < 20; i++) {
+        EXPECT(&c, "RSET\r\n", "250 2.0.0 Ok\r\n");
+        EXPECT(&c, "MAIL FROM:<>\r\n", "250 2.1.0 Ok\r\n");
+        expect_start(&c, line, "250 2.1.5 Ok\r\n");
+    }
+    expect_start(&c, line, "550 5.7.1 Too much mail to this address\r\n");
+    hang_up(&c);
+}
+
 static void test_large(void **state)
 {
     struct world *w = *state;
@@ -764,6 +789,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_submission, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_refusals, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_port25, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_port25_measure, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_large, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_large_while_queued_restarts, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_peers_away, set_up, tear_down),
