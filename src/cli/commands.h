@@ -12,6 +12,9 @@
     X("Running it", "init", bh_cli_init, "make the state directory, the master secret, the databases")                 \
     X("Running it", "migrate", bh_cli_migrate, "bring the databases to this build's version")                          \
     X("Running it", "config", bh_cli_config, "check a configuration file")                                             \
+    X("Running it", "backup", bh_cli_backup, "write the state of the running service into a directory")                \
+    X("Running it", "restore", bh_cli_restore, "bring that state back")                                                \
+    X("Running it", "secret", bh_cli_secret, "the master secret: exchange it, see how far that is")                    \
     X("Customers", "customer", bh_cli_customer, "customers: add, show, contacts, what they were told")                                           \
     X("Customers", "domain", bh_cli_domain, "sending domains: add, records, check, show")                              \
     X("Customers", "credential", bh_cli_credential, "logins for SMTP submission")                                      \

@@ -1,4 +1,5 @@
 /* init.c: `behalf init` and `behalf migrate`: what works without a daemon on the state directory. */
+#include "init.h"
 #include "base/random.h"
 #include "base/text.h"
 #include "commands.h"
@@ -13,7 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { SECRET_BYTES = 32, PATH_BYTES = 4096, STATE_DIR_BYTES = 2048 };
+enum { SECRET_BYTES = 32, PATH_BYTES = 4096 };
 
 static const char init_help[] =
     "usage: behalf [--config FILE] init\n\n"
@@ -38,7 +39,7 @@ static const struct database databases[] = {
     {"reports", "transport.db", &bh_transport_schema, "steward"},
 };
 
-static bool make_folder(const char *noun, const char *path, mode_t mode)
+bool bh_state_folder(const char *noun, const char *path, mode_t mode)
 {
     if (mkdir(path, mode) == 0 || errno == EEXIST)
         return true;
@@ -47,7 +48,7 @@ static bool make_folder(const char *noun, const char *path, mode_t mode)
 }
 
 /* Held until the process ends: master holds the same lock while it runs. */
-static bool lock(const char *noun, const char *state_dir)
+bool bh_state_lock(const char *noun, const char *state_dir)
 {
     char path[PATH_BYTES];
     int fd;
@@ -114,7 +115,7 @@ static bool migrate_one(const char *noun, const char *state_dir, const struct da
     return true;
 }
 
-static int read_state_dir(const struct bh_cli *cli, const char *noun, char path[STATE_DIR_BYTES])
+int bh_state_dir(const struct bh_cli *cli, char path[BH_STATE_DIR_BYTES])
 {
     struct bh_buf problems = bh_buf_make(1 << 16);
     struct bh_config *config = NULL;
@@ -123,14 +124,13 @@ static int read_state_dir(const struct bh_cli *cli, const char *noun, char path[
     if (err)
         (void)fprintf(stderr, "%.*s", BH_FMT(bh_buf_view(&problems)));
     else
-        err = bh_str_to_c(config->state_dir, path, STATE_DIR_BYTES);
-    (void)noun;
+        err = bh_str_to_c(config->state_dir, path, BH_STATE_DIR_BYTES);
     bh_buf_free(&problems);
     bh_config_free(config);
     return err ? BH_EXIT_USAGE : BH_EXIT_OK;
 }
 
-static int migrate_all(const char *noun, const char *state_dir)
+int bh_state_migrate(const char *noun, const char *state_dir)
 {
     for (size_t i = 0; i < sizeof(databases) / sizeof(databases[0]); i++)
         if (!migrate_one(noun, state_dir, &databases[i]))
@@ -140,44 +140,44 @@ static int migrate_all(const char *noun, const char *state_dir)
 
 int bh_cli_init(struct bh_cli *cli, int argc, char **argv)
 {
-    char state_dir[STATE_DIR_BYTES], path[PATH_BYTES];
+    char state_dir[BH_STATE_DIR_BYTES], path[PATH_BYTES];
     int status;
 
     if (!bh_cli_options(cli, &argc, argv, NULL, init_help, &status))
         return status;
     if (argc != 1)
         return bh_cli_fail("init", "takes no operand");
-    status = read_state_dir(cli, "init", state_dir);
+    status = bh_state_dir(cli, state_dir);
     if (status)
         return status;
     (void)umask(022);
-    if (!make_folder("init", state_dir, 0755) || !lock("init", state_dir))
+    if (!bh_state_folder("init", state_dir, 0755) || !bh_state_lock("init", state_dir))
         return BH_EXIT_USAGE;
     (void)snprintf(path, sizeof(path), "%s/keys", state_dir);
-    if (!make_folder("init", path, 0700))
+    if (!bh_state_folder("init", path, 0700))
         return BH_EXIT_USAGE;
     (void)snprintf(path, sizeof(path), "%s/keys/master.secret", state_dir);
     if (!make_secret(path))
         return BH_EXIT_USAGE;
     for (size_t i = 0; i < sizeof(databases) / sizeof(databases[0]); i++) {
         (void)snprintf(path, sizeof(path), "%s/%s", state_dir, databases[i].folder);
-        if (!make_folder("init", path, 0700))
+        if (!bh_state_folder("init", path, 0700))
             return BH_EXIT_USAGE;
     }
-    return migrate_all("init", state_dir);
+    return bh_state_migrate("init", state_dir);
 }
 
 int bh_cli_migrate(struct bh_cli *cli, int argc, char **argv)
 {
-    char state_dir[STATE_DIR_BYTES];
+    char state_dir[BH_STATE_DIR_BYTES];
     int status;
 
     if (!bh_cli_options(cli, &argc, argv, NULL, migrate_help, &status))
         return status;
     if (argc != 1)
         return bh_cli_fail("migrate", "takes no operand");
-    status = read_state_dir(cli, "migrate", state_dir);
+    status = bh_state_dir(cli, state_dir);
     if (status)
         return status;
-    return lock("migrate", state_dir) ? migrate_all("migrate", state_dir) : BH_EXIT_USAGE;
+    return bh_state_lock("migrate", state_dir) ? bh_state_migrate("migrate", state_dir) : BH_EXIT_USAGE;
 }

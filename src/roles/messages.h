@@ -263,6 +263,15 @@ enum bh_delivery_verdict { BH_DELIVERED = 1, BH_DEFERRED = 2, BH_BOUNCED = 3 };
     X(KEY_USE_REPLY, 130 | BH_REPLY, key_use_reply)                                                                    \
     X(KEYS_REVOKED, 131, keys_revoked)                                                                                 \
     X(KEYS_REVOKED_REPLY, 131 | BH_REPLY, keys_revoked)                                                                \
+    /* an exchange of the master secret: keyd tells controld which secret seals; controld has objects sealed again, and \
+     * asks master to hand keyd the secret's file again */                                                             \
+    X(SECRETS, 135, secrets)                                                                                           \
+    X(KEY_RESEAL, 136, key_reseal)                                                                                     \
+    X(KEY_RESEAL_REPLY, 136 | BH_REPLY, key_reply)                                                                     \
+    /* controld has an owner copy its database */                                                                     \
+    X(BACKUP, 138, drain)                                                                                              \
+    X(BACKUP_REPLY, 138 | BH_REPLY, reloaded)                                                                          \
+    X(SECRET_AGAIN, 137, drain)                                                                                        \
     /* the control socket's commands that queued (or steward) executes: JSON in, JSON out */                           \
     X(COMMAND, 100, command)                                                                                           \
     X(COMMAND_REPLY, 100 | BH_REPLY, command)                                                                          \
@@ -569,6 +578,16 @@ enum bh_delivery_verdict { BH_DELIVERED = 1, BH_DEFERRED = 2, BH_BOUNCED = 3 };
 /* The whole list, which replaces the one before; the reply is empty. keyd signs with none of these from now on. */
 #define BH_FIELDS_keys_revoked(F) F(str, keys) /* list of key_ref */
 
+/* keyd tells controld, at connection and when the secret's file has changed. */
+#define BH_FIELDS_secrets(F)                                                                                           \
+    F(str, prefix) /* how everything begins that is sealed by the current secret */                                    \
+    F(u8, has_old) /* what the one before sealed still opens */
+/* The grant's kind is SEAL, its delivery_id the kind of the object, its other fields those under which it was sealed.
+ * The reply has the object sealed by the current secret, and the public half of the key that it is. */
+#define BH_FIELDS_key_reseal(F)                                                                                        \
+    F(str, grant)                                                                                                      \
+    F(str, sealed)
+
 #define BH_FIELDS_command(F) F(str, json)
 
 #define BH_FIELDS_event(F) F(str, events) /* list of told_event */
@@ -665,7 +684,7 @@ enum bh_message_type {
     X(suppressed) X(suppressed_reply)                                                                                  \
     X(sts) X(sts_reply) X(tls_results)                                                                                 \
     X(canary_verdict)                                                                                                  \
-    X(key_use) X(key_use_reply) X(keys_revoked)                                                                        \
+    X(key_use) X(key_use_reply) X(keys_revoked) X(secrets) X(key_reseal)                                                                        \
     X(token) X(token_reply) X(api_command) X(submit_batch) X(submit_batch_reply) \
     /* end */
 /* clang-format on */

@@ -224,6 +224,11 @@ static void peer_lost(struct bh_peer *peer, const char *why)
                         &((struct bh_msg_peer){(uint8_t)peer->kind, peer->instance}));
 }
 
+bh_err bh_role_secret_again(struct bh_role *role)
+{
+    return BH_PEER_SEND(&role->private->master, SECRET_AGAIN, 0, drain, &((struct bh_msg_drain){0}));
+}
+
 void bh_peer_close(struct bh_peer *peer, const char *why)
 {
     peer_lost(peer, why);

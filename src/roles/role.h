@@ -123,6 +123,9 @@ void bh_call_cancel(struct bh_call *call);
 /* Appends a file that the role may read (its `paths`): roots of trust. BH_E_IO, BH_E_LIMIT, BH_E_NOMEM. */
 BH_MUST bh_err bh_role_read_file(bh_str path, struct bh_buf *out);
 
+/* Asks master to hand keyd the file of the master secret again; controld's to ask. */
+BH_MUST bh_err bh_role_secret_again(struct bh_role *role);
+
 /* Closes the connection, as if the peer had gone; master is told and makes a new one. */
 void bh_peer_close(struct bh_peer *peer, const char *why);
 

@@ -49,11 +49,11 @@ def sink(world):
 class Load:
     """smtp_source submitting MESSAGES; it connects again when the server is gone, and keeps a ledger of its own."""
 
-    def __init__(self, world, name, messages=MESSAGES, rate=0):
+    def __init__(self, world, name, messages=MESSAGES, rate=0, size=2048):
         self.name, self.ledger = name, world.folder / ("source.%s.ledger" % name)
         self.process = Process("smtp_source", [
             BUILD / "tests/bench/smtp_source", "--host", TRUSTED[0], "--port", TRUSTED[1], "--sessions", SESSIONS, "--messages",
-            messages, *(("--rate", rate) if rate else ()), "--from", DELEGATED.address, "--to", "load@sink.example", "--size", 2048, "--run", name, "--persist", 60,
+            messages, *(("--rate", rate) if rate else ()), "--from", DELEGATED.address, "--to", "load@sink.example", "--size", size, "--run", name, "--persist", 60,
             "--ledger", self.ledger], world.folder / ("source.%s.log" % name))
 
     def finish(self):

@@ -75,7 +75,8 @@ bh_command_verb bh_pools, bh_pool_show, bh_pool_add, bh_pool_removed, bh_pool_ad
     bh_pool_assigned;
 bh_command_verb bh_dns_stats, bh_dns_export, bh_dns_keys, bh_dns_roll, bh_domain_dnssec;
 bh_command_verb bh_keys_listed, bh_key_shown, bh_key_history, bh_key_rotate, bh_key_revoke, bh_key_set;
-bh_command_verb bh_message_send;
+bh_command_verb bh_backup_start, bh_backup_status;
+bh_command_verb bh_message_send, bh_secret_again, bh_secret_status;
 bh_command_verb bh_suppression_added, bh_suppressions_imported, bh_suppression_removed, bh_suppression_checked,
     bh_suppressions;
 

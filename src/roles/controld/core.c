@@ -212,6 +212,7 @@ void bh_controld_stop(struct bh_controld *core)
     bh_flatten_free(core);
     bh_publish_free(core);
     bh_sign_free(core);
+    bh_reseal_free(core);
     bh_serials_free(core);
     bh_arena_free(core->provider_arena);
 }

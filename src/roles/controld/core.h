@@ -72,7 +72,12 @@ struct bh_controld_out {
     bh_err (*key_use)(void *ctx, uint64_t key, bh_key_used *done, void *done_ctx);
     /* Tells keyd the whole list of keys that it signs with no more; `done` may be NULL. */
     bh_err (*revoke_keys)(void *ctx, const uint64_t *keys, size_t count, bh_told *done, void *done_ctx);
-    void (*wake_keys)(void *ctx, int64_t in_ms); /* call bh_keys_wake then; of several orders the earliest holds */
+    bh_err (*reseal)(void *ctx, const struct bh_msg_key_reseal *message, bh_key_done *done, void *done_ctx);
+    /* The role copies its database, beside it; without an answer for as long as that takes. */
+    bh_err (*snapshot)(void *ctx, enum bh_role_kind whose, bh_told *done, void *done_ctx);
+    bh_err (*secret_again)(void *ctx);             /* keyd is handed the master secret's file again */
+    void (*wake_reseal)(void *ctx, int64_t in_ms); /* call bh_reseal_wake then, replaces an earlier order */
+    void (*wake_keys)(void *ctx, int64_t in_ms);   /* call bh_keys_wake then; of several orders the earliest holds */
 };
 
 /* Who waits for a canary's verdict. */
@@ -147,6 +152,12 @@ struct bh_controld {
         bh_time_ms at;
     } alarms[32]; /* the last ones, so that a thousand refusals are one alarm */
     unsigned next_alarm;
+    struct {
+        bool running, failed; /* the last one */
+        unsigned at;          /* which of the owners is at it */
+        uint64_t number;      /* since the start */
+    } backup;                 /* cmd_backup.c */
+    struct bh_reseal *reseal; /* reseal.c */
     /* event.c */
     bool events_waiting, events_under_way;
     int64_t events_told; /* the last of those under way */
@@ -226,6 +237,12 @@ BH_MUST bh_err bh_serial_set(struct bh_controld *core, struct bh_zone *zone, uin
 bool bh_serial_known(const struct bh_controld *core, bh_str apex);
 void bh_serial_forget(struct bh_controld *core, bh_str apex);
 void bh_serials_free(struct bh_controld *core);
+
+/* reseal.c: an exchange of the master secret. */
+/* keyd says which secret seals. BH_E_SYNTAX, BH_E_NOMEM. */
+BH_MUST bh_err bh_reseal_secrets(struct bh_controld *core, const struct bh_msg_secrets *secrets);
+void bh_reseal_wake(struct bh_controld *core);
+void bh_reseal_free(struct bh_controld *core);
 
 /* zone_keys.c: keys that sign zones. */
 /* Does what is due, orders the next wake. */

@@ -7,6 +7,7 @@
 #include "core.h"
 #include "keys.h"
 #include "roles/role.h"
+#include "roles/snapshot.h"
 #include "socket.h"
 #include <stdlib.h>
 #include <unistd.h>
@@ -37,6 +38,8 @@ struct controld {
         uint64_t sent, served; /* commits since it came up */
     } dnsds[DNSDS_MAX];
     struct bh_timer keys_wake;
+    struct bh_timer reseal_wake;
+    struct bh_snapshot snapshot;
     bh_time_ms keys_wake_at; /* 0: not ordered */
     struct bh_deferred settle;
     struct bh_arena *scratch; /* of one look-up */
@@ -100,6 +103,68 @@ static bh_err make_key(void *ctx, const struct bh_key_order *order, bh_key_done 
     if (err)
         free(call);
     return err;
+}
+
+static bh_err reseal(void *ctx, const struct bh_msg_key_reseal *message, bh_key_done *done, void *done_ctx)
+{
+    struct controld *controld = ctx;
+    struct bh_peer *keyd = bh_role_any_peer(controld->role, BH_ROLE_KEYD);
+    struct call *call = keyd ? new_call(controld, done_ctx) : NULL;
+    bh_err err;
+
+    if (!call)
+        return keyd ? BH_E_NOMEM : BH_E_CLOSED;
+    call->done.key = done;
+    err = BH_PEER_CALL(keyd, KEY_RESEAL, key_reseal, message, KEY_TIMEOUT_MS, on_key_reply, call, NULL);
+    if (err)
+        free(call);
+    return err;
+}
+
+static void on_backup_reply(void *ctx, bh_err err, struct bh_ipc_message *message)
+{
+    struct call call = *(struct call *)ctx;
+    struct bh_msg_reloaded reply = {0};
+
+    free(ctx);
+    if (!err)
+        err = bh_msg_reloaded_get(message->body, &reply);
+    if (!err && !reply.ok)
+        err = BH_E_IO;
+    call.done.told(call.ctx, err);
+}
+
+static bh_err snapshot_own(struct controld *controld, bh_told *done, void *done_ctx)
+{
+    char path[4096];
+
+    if (snprintf(path, sizeof(path), "%.*s/control/backup.db", BH_FMT(controld->role->config->state_dir)) >=
+        (int)sizeof(path))
+        return BH_E_LIMIT;
+    return bh_snapshot_begin(&controld->snapshot, controld->role->loop, controld->core.store, path, done, done_ctx);
+}
+
+static bh_err snapshot(void *ctx, enum bh_role_kind whose, bh_told *done, void *done_ctx)
+{
+    struct controld *controld = ctx;
+    struct bh_peer *owner = whose == BH_ROLE_CONTROLD ? NULL : bh_role_any_peer(controld->role, whose);
+    struct call *call = owner ? new_call(controld, done_ctx) : NULL;
+    bh_err err;
+
+    if (whose == BH_ROLE_CONTROLD)
+        return snapshot_own(controld, done, done_ctx);
+    if (!call)
+        return owner ? BH_E_NOMEM : BH_E_CLOSED;
+    call->done.told = done;
+    err = BH_PEER_CALL(owner, BACKUP, drain, &((struct bh_msg_drain){0}), 0, on_backup_reply, call, NULL);
+    if (err)
+        free(call);
+    return err;
+}
+
+static bh_err secret_again(void *ctx)
+{
+    return bh_role_secret_again(((struct controld *)ctx)->role);
 }
 
 static void on_dns_reply(void *ctx, bh_err err, struct bh_ipc_message *message)
@@ -599,6 +664,16 @@ static void on_keys_wake(void *ctx)
     bh_keys_wake(&controld->core);
 }
 
+static void order_reseal_wake(void *ctx, int64_t in_ms)
+{
+    bh_timer_set(&((struct controld *)ctx)->reseal_wake, in_ms);
+}
+
+static void on_reseal_wake(void *ctx)
+{
+    bh_reseal_wake(&((struct controld *)ctx)->core);
+}
+
 static void order_settle(void *ctx)
 {
     struct controld *controld = ctx;
@@ -652,6 +727,10 @@ static const struct bh_controld_out orders = {.make_key = make_key,
                                               .key_use = key_use,
                                               .revoke_keys = revoke_keys,
                                               .wake_keys = order_keys_wake,
+                                              .reseal = reseal,
+                                              .secret_again = secret_again,
+                                              .snapshot = snapshot,
+                                              .wake_reseal = order_reseal_wake,
                                               .log = write_log,
                                               .tell_events = tell_events};
 
@@ -773,6 +852,14 @@ static bh_err on_subkeys(struct controld *controld, struct bh_ipc_message *messa
     return err;
 }
 
+static bh_err on_secrets(struct controld *controld, struct bh_ipc_message *message)
+{
+    struct bh_msg_secrets secrets;
+    bh_err err = bh_msg_secrets_get(message->body, &secrets);
+
+    return err ? err : bh_reseal_secrets(&controld->core, &secrets);
+}
+
 static bh_err on_canary_verdict(struct controld *controld, struct bh_peer *peer, struct bh_ipc_message *message)
 {
     struct bh_msg_canary_verdict told;
@@ -806,6 +893,8 @@ static bh_err on_peer_message(struct bh_role *role, struct bh_peer *peer, struct
         return on_identity(controld, peer, message);
     if (peer->kind == BH_ROLE_KEYD && message->type == BH_MSG_GRANT_KEY)
         return on_grant_key(controld, message->body);
+    if (peer->kind == BH_ROLE_KEYD && message->type == BH_MSG_SECRETS)
+        return on_secrets(controld, message);
     if (peer->kind == BH_ROLE_KEYD && message->type == BH_MSG_SUBKEYS)
         return on_subkeys(controld, message);
     if (peer->kind == BH_ROLE_STEWARD && message->type == BH_MSG_CANARY_VERDICT)
@@ -940,6 +1029,8 @@ static bh_err start(struct bh_role *role)
     if (!err)
         err = bh_timer_init(role->loop, &controld->keys_wake, on_keys_wake, controld);
     if (!err)
+        err = bh_timer_init(role->loop, &controld->reseal_wake, on_reseal_wake, controld);
+    if (!err)
         err = bh_psl_new(NULL, &controld->psl);
     if (!err)
         err = read_platform(controld);
@@ -1020,11 +1111,13 @@ static void stop(struct bh_role *role)
     struct controld *controld = role->state;
 
     bh_control_socket_free(controld->socket);
+    bh_snapshot_free(&controld->snapshot);
     bh_controld_stop(&controld->core);
     bh_store_close(controld->core.store);
     bh_timer_free(&controld->wake);
     bh_timer_free(&controld->zone_keys);
     bh_timer_free(&controld->keys_wake);
+    bh_timer_free(&controld->reseal_wake);
     bh_psl_free(controld->psl);
     bh_arena_free(controld->scratch);
     free(controld->ns);

@@ -50,12 +50,14 @@ struct keyd {
     struct connection connections[CONNECTIONS_MAX]; /* [0] is master */
     uint64_t next_number;
     struct bh_config *config;
+    struct bh_secrets secrets;
     struct bh_vault vault;
+    bh_time_ms forget_old_at; /* dropped from the file; what is under way may need it until then. 0: no such time */
     bool has_secret, started, ending;
     struct bh_signer *signer;
     int wake_fd;
     size_t jobs_waiting;
-    uint8_t queued_grant_key[BH_VAULT_KEY_BYTES], controld_grant_key[BH_VAULT_KEY_BYTES];
+    uint8_t queued_grant_keys[2][BH_VAULT_KEY_BYTES], controld_grant_keys[2][BH_VAULT_KEY_BYTES]; /* and the old */
     uint16_t told_period;
     uint32_t told_cookies; /* window of cookie secrets */
     struct bh_revoked revoked;
@@ -106,7 +108,7 @@ static void send_bounce_keys(struct connection *connection, uint16_t period)
     uint8_t key[BH_VAULT_KEY_BYTES];
 
     for (uint32_t p = period > kept ? period - kept : 0; p <= (uint32_t)period + 1; p++) {
-        bh_vault_subkey(&keyd->vault, "bounce", p, key);
+        bh_secrets_bounce(&keyd->secrets, p, key);
         bh_rec_subkey_put(&keys, &(struct bh_rec_subkey){p, bh_str_of((const char *)key, sizeof(key))});
     }
     bh_msg_subkeys_put(&body, &(struct bh_msg_subkeys){BH_STR("bounce"), BH_VERP_PERIOD_S, bh_buf_view(&keys)});
@@ -151,11 +153,24 @@ static bool knows_bounce_keys(const struct connection *connection)
            connection->kind == BH_ROLE_STEWARD || connection->kind == BH_ROLE_CONTROLD;
 }
 
+static void send_secrets(struct connection *connection)
+{
+    const struct bh_vault *vault = &connection->keyd->vault;
+    struct bh_buf body = bh_buf_make(64);
+    uint8_t prefix[BH_VAULT_PREFIX_BYTES];
+
+    bh_vault_prefix(vault, prefix);
+    bh_msg_secrets_put(&body,
+                       &(struct bh_msg_secrets){bh_str_of((const char *)prefix, sizeof(prefix)), vault->has_old});
+    send_body(connection, BH_MSG_SECRETS, 0, &body);
+}
+
 static void send_controld_keys(struct connection *connection)
 {
     struct keyd *keyd = connection->keyd;
 
-    send_grant_key(connection, keyd->controld_grant_key);
+    send_grant_key(connection, keyd->controld_grant_keys[0]);
+    send_secrets(connection);
     send_bounce_keys(connection, keyd->told_period);
 }
 
@@ -165,7 +180,7 @@ static void greet(struct connection *connection)
     struct keyd *keyd = connection->keyd;
 
     if (connection->kind == BH_ROLE_QUEUED)
-        send_grant_key(connection, keyd->queued_grant_key);
+        send_grant_key(connection, keyd->queued_grant_keys[0]);
     else if (connection->kind == BH_ROLE_CONTROLD)
         send_controld_keys(connection);
     else if (connection->kind == BH_ROLE_DNSD)
@@ -211,9 +226,19 @@ static void tell_new_period(struct keyd *keyd)
 
 /* ---- signing ---- */
 
+/* Under the current key, or that of the secret before, which may have granted what is under way. */
+static bh_err check_grant(const struct keyd *keyd, bh_str grant, const uint8_t keys[2][BH_VAULT_KEY_BYTES],
+                          struct bh_grant *ret_grant)
+{
+    bh_time_ms now = bh_clock_now();
+    bh_err err = bh_grant_get(grant, keys[0], now, ret_grant);
+
+    return err == BH_E_DENIED && keyd->vault.has_old ? bh_grant_get(grant, keys[1], now, ret_grant) : err;
+}
+
 static uint8_t check_item(struct keyd *keyd, const struct bh_rec_sign_item *item, struct bh_grant *ret_grant)
 {
-    bh_err err = bh_grant_get(item->grant, keyd->queued_grant_key, bh_clock_now(), ret_grant);
+    bh_err err = check_grant(keyd, item->grant, keyd->queued_grant_keys, ret_grant);
 
     if (err)
         return err == BH_E_TIMEOUT ? 4 : 1;
@@ -330,7 +355,7 @@ static void refuse_zone_signatures(struct connection *connection, uint32_t reque
 
 static uint8_t check_zone_sign(struct keyd *keyd, const struct bh_msg_zone_sign *sign, struct bh_grant *ret_grant)
 {
-    bh_err err = bh_grant_get(sign->grant, keyd->controld_grant_key, bh_clock_now(), ret_grant);
+    bh_err err = check_grant(keyd, sign->grant, keyd->controld_grant_keys, ret_grant);
 
     if (err)
         return err == BH_E_TIMEOUT ? 4 : 1;
@@ -441,6 +466,51 @@ static bh_err handle_key(struct connection *connection, struct bh_ipc_message *m
     return BH_OK;
 }
 
+/* ---- sealing again, under another secret ---- */
+
+static bool may_reseal(const struct keyd *keyd, bh_str bytes, struct bh_grant *ret_grant)
+{
+    return check_grant(keyd, bytes, keyd->controld_grant_keys, ret_grant) == BH_OK &&
+           ret_grant->kind == BH_GRANT_SEAL && ret_grant->granter == BH_ROLE_CONTROLD &&
+           (ret_grant->delivery_id == BH_GRANT_DKIM || ret_grant->delivery_id == BH_GRANT_DNSSEC);
+}
+
+static bh_err handle_reseal(struct connection *connection, const struct bh_ipc_message *message)
+{
+    struct keyd *keyd = connection->keyd;
+    struct bh_buf associated = bh_buf_make(BH_GRANT_BYTES_MAX);
+    struct bh_msg_key_reseal reseal;
+    struct bh_grant grant;
+    struct bh_job *job = NULL;
+    bh_err err = bh_msg_key_reseal_get(message->body, &reseal);
+
+    if (err)
+        return err;
+    if (keyd->jobs_waiting < JOBS_MAX && may_reseal(keyd, reseal.grant, &grant)) {
+        bh_grant_associated_data(&associated, (uint8_t)grant.delivery_id, grant.customer_id, grant.domain,
+                                 grant.selector, grant.key_id);
+        job = bh_job_new(BH_JOB_RESEAL, bh_buf_view(&associated), reseal.sealed);
+    }
+    bh_buf_free(&associated);
+    if (!job) {
+        refuse_key(connection, message, "it may not be sealed again");
+        return BH_OK;
+    }
+    job->algorithm = grant.delivery_id == BH_GRANT_DNSSEC ? BH_KEY_P256 : BH_KEY_RSA_OTHER;
+    job->connection = connection->number;
+    job->request = message->id;
+    keyd->jobs_waiting++;
+    bh_signer_submit(keyd->signer, job, 1);
+    return BH_OK;
+}
+
+static uint16_t reply_type(enum bh_job_kind kind)
+{
+    return kind == BH_JOB_RESEAL   ? BH_MSG_KEY_RESEAL_REPLY
+           : kind == BH_JOB_IMPORT ? BH_MSG_KEY_IMPORT_REPLY
+                                   : BH_MSG_KEY_GENERATE_REPLY;
+}
+
 static void answer_key(struct connection *connection, const struct bh_job *job)
 {
     struct bh_buf body = bh_buf_make(1 << 15);
@@ -448,15 +518,16 @@ static void answer_key(struct connection *connection, const struct bh_job *job)
                                      .algorithm = job->algorithm,
                                      .sealed = bh_buf_view(&job->sealed),
                                      .public_record = bh_buf_view(&job->record),
-                                     .why = job->refused == 2
+                                     .why = job->refused && job->kind == BH_JOB_RESEAL
+                                                ? BH_STR("neither secret opens it")
+                                            : job->refused == 2
                                                 ? BH_STR("not a private key that DKIM can use: PEM or DER, "
                                                          "RSA of 1024 to 4096 bits or Ed25519, no passphrase")
                                             : job->refused != 0 ? BH_STR("the key could not be made")
                                                                 : (bh_str){NULL, 0}};
 
     bh_msg_key_reply_put(&body, &reply);
-    send_body(connection, job->kind == BH_JOB_IMPORT ? BH_MSG_KEY_IMPORT_REPLY : BH_MSG_KEY_GENERATE_REPLY,
-              job->request, &body);
+    send_body(connection, reply_type(job->kind), job->request, &body);
 }
 
 /* ---- what the workers finished ---- */
@@ -528,20 +599,86 @@ static bh_err start(struct keyd *keyd, bh_str body)
     return BH_OK;
 }
 
+static void derive_grant_keys(struct keyd *keyd)
+{
+    const struct bh_vault *vault = &keyd->vault;
+
+    bh_secret_subkey(vault->master, "grant/queued", 1, keyd->queued_grant_keys[0]);
+    bh_secret_subkey(vault->master, "grant/controld", 1, keyd->controld_grant_keys[0]);
+    bh_secret_subkey(vault->old_master, "grant/queued", 1, keyd->queued_grant_keys[1]);
+    bh_secret_subkey(vault->old_master, "grant/controld", 1, keyd->controld_grant_keys[1]);
+}
+
+/* The signer and all who were told subkeys learn what there is now. */
+static void use_vault(struct keyd *keyd)
+{
+    derive_grant_keys(keyd);
+    if (!keyd->started)
+        return;
+    bh_signer_set_vault(keyd->signer, &keyd->vault);
+    for (size_t i = 1; i < CONNECTIONS_MAX; i++)
+        if (keyd->connections[i].open && keyd->connections[i].said_hello)
+            greet(&keyd->connections[i]);
+}
+
+static bool same_bytes(const uint8_t *a, const uint8_t *b)
+{
+    return bh_str_eq_secret(bh_str_of((const char *)a, BH_SECRET_BYTES), bh_str_of((const char *)b, BH_SECRET_BYTES));
+}
+
+/* The file has changed while we run: a successor of our secret came, or the one before was dropped. Deliveries that
+ * were handed out keep what they were handed until it has expired. */
+static void change_secret(struct keyd *keyd, const struct bh_secrets *secrets)
+{
+    bool same = same_bytes(secrets->current, keyd->secrets.current);
+
+    if (!same && !(secrets->has_old && same_bytes(secrets->old, keyd->secrets.current))) {
+        bh_logf(&keyd->log, BH_LOG_ERROR, "the master secret's file holds one that does not follow ours: kept as it is");
+        return;
+    }
+    if (same && secrets->has_old == keyd->secrets.has_old)
+        return;
+    keyd->secrets = *secrets;
+    if (secrets->has_old) {
+        keyd->forget_old_at = 0;
+        bh_vault_set(&keyd->vault, secrets);
+        bh_logf(&keyd->log, BH_LOG_INFO, "a new master secret seals from now on; the one before still opens");
+    } else {
+        keyd->forget_old_at = bh_clock_now() + BH_GRANT_LIFE_MS;
+        bh_logf(&keyd->log, BH_LOG_INFO, "the master secret before this one is dropped");
+    }
+    use_vault(keyd);
+}
+
+static void forget_old_secret(struct keyd *keyd)
+{
+    if (!keyd->forget_old_at || bh_clock_now() < keyd->forget_old_at)
+        return;
+    keyd->forget_old_at = 0;
+    bh_vault_forget_old(&keyd->vault);
+    use_vault(keyd);
+}
+
 static bh_err take_secret(struct keyd *keyd, struct bh_ipc_message *message)
 {
-    bh_err err;
+    struct bh_secrets secrets;
 
     if (message->fd_count != 1)
         return BH_E_SYNTAX;
-    if (keyd->has_secret) /* sent again at a reload; a new one takes effect at a restart */
-        return BH_OK;
-    err = bh_vault_open(&keyd->vault, message->fds[0]);
-    if (err)
+    if (bh_vault_read(message->fds[0], &secrets)) {
+        if (keyd->has_secret)
+            bh_logf(&keyd->log, BH_LOG_ERROR, "the master secret's file cannot be read: kept as it is");
         return BH_OK; /* START says what is missing */
-    bh_vault_subkey(&keyd->vault, "grant/queued", 1, keyd->queued_grant_key);
-    bh_vault_subkey(&keyd->vault, "grant/controld", 1, keyd->controld_grant_key);
-    keyd->has_secret = true;
+    }
+    if (keyd->has_secret) {
+        change_secret(keyd, &secrets);
+    } else {
+        keyd->secrets = secrets;
+        bh_vault_set(&keyd->vault, &secrets);
+        derive_grant_keys(keyd);
+        keyd->has_secret = true;
+    }
+    bh_wipe(&secrets, sizeof(secrets));
     return BH_OK;
 }
 
@@ -652,6 +789,8 @@ static bh_err on_message(void *ctx, struct bh_ipc_message *message)
         return handle_revoked(connection, message);
     if (connection->kind == BH_ROLE_CONTROLD && message->type == BH_MSG_ZONE_SIGN)
         return handle_zone_sign(connection, message);
+    if (connection->kind == BH_ROLE_CONTROLD && message->type == BH_MSG_KEY_RESEAL)
+        return handle_reseal(connection, message);
     return BH_E_DENIED;
 }
 
@@ -712,6 +851,7 @@ static void turn(struct keyd *keyd)
             serve(owners[i], fds[i].revents);
     tell_new_period(keyd);
     tell_new_cookies(keyd);
+    forget_old_secret(keyd);
     flush_all(keyd);
 }
 

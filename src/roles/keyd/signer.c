@@ -23,12 +23,15 @@ struct worker {
     struct bh_signer *signer;
     struct bh_map keys;
     struct bh_list by_use;
+    struct bh_vault vault; /* a copy of the signer's, taken with the lock held */
+    uint64_t vault_version;
     struct bh_signer_counts counts; /* of its own; told under the lock with what it gives back */
     bool started;
 };
 
 struct bh_signer {
-    const struct bh_vault *vault;
+    struct bh_vault vault;
+    uint64_t vault_version;
     pthread_mutex_t lock;
     pthread_cond_t work;
     struct bh_job *waiting, **waiting_end;
@@ -98,7 +101,7 @@ static void forget(struct worker *worker, struct cached_key *cached)
 static bh_err open_key(const struct worker *worker, const struct bh_job *job, struct bh_dkim_key **ret_key)
 {
     struct bh_buf der = bh_buf_make(BH_JOB_OBJECT_MAX);
-    bh_err err = bh_vault_unseal(worker->signer->vault, object_of(job), associated_of(job), &der);
+    bh_err err = bh_vault_unseal(&worker->vault, object_of(job), associated_of(job), &der);
 
     if (!err)
         err = bh_dkim_key_load(bh_buf_view(&der), ret_key);
@@ -177,7 +180,7 @@ static bh_err seal_key(const struct worker *worker, struct bh_job *job, const st
     if (!err)
         err = bh_dkim_key_record(key, arena, &record);
     if (!err) {
-        bh_vault_seal(worker->signer->vault, bh_str_of((const char *)der, der_bytes), associated_of(job), &job->sealed);
+        bh_vault_seal(&worker->vault, bh_str_of((const char *)der, der_bytes), associated_of(job), &job->sealed);
         bh_buf_add(&job->record, record);
         job->algorithm = bh_dkim_key_type(key) == BH_DKIM_KEY_ED25519 ? BH_KEY_ED25519
                          : bh_dkim_key_bits(key) == 2048              ? BH_KEY_RSA2048
@@ -217,7 +220,7 @@ static bh_err seal_zone_key(const struct worker *worker, struct bh_job *job, con
     if (!err)
         err = bh_ecdsa_public(key, &job->record);
     if (!err) {
-        bh_vault_seal(worker->signer->vault, bh_buf_view(&der), associated_of(job), &job->sealed);
+        bh_vault_seal(&worker->vault, bh_buf_view(&der), associated_of(job), &job->sealed);
         err = bh_buf_err(&job->sealed);
     }
     if (der.p)
@@ -241,7 +244,7 @@ static void make_zone_key(const struct worker *worker, struct bh_job *job)
 static bh_err open_zone_key(const struct worker *worker, const struct bh_job *job, struct bh_ecdsa_key **ret_key)
 {
     struct bh_buf der = bh_buf_make(BH_JOB_OBJECT_MAX);
-    bh_err err = bh_vault_unseal(worker->signer->vault, object_of(job), associated_of(job), &der);
+    bh_err err = bh_vault_unseal(&worker->vault, object_of(job), associated_of(job), &der);
 
     if (!err)
         err = bh_ecdsa_load(bh_buf_view(&der), ret_key);
@@ -270,12 +273,51 @@ static void sign_zone(const struct worker *worker, struct bh_job *job)
     bh_ecdsa_free(key);
 }
 
+/* ---- sealing again ---- */
+
+static bool same_secret(const struct worker *worker, const struct bh_job *job)
+{
+    struct bh_buf was = bh_buf_make(BH_JOB_OBJECT_MAX), is = bh_buf_make(BH_JOB_OBJECT_MAX);
+    bool same = bh_vault_unseal(&worker->vault, object_of(job), associated_of(job), &was) == BH_OK &&
+                bh_vault_unseal(&worker->vault, bh_buf_view(&job->sealed), associated_of(job), &is) == BH_OK &&
+                bh_str_eq_secret(bh_buf_view(&was), bh_buf_view(&is));
+
+    if (was.p)
+        bh_wipe(was.p, was.cap);
+    if (is.p)
+        bh_wipe(is.p, is.cap);
+    bh_buf_free(&was);
+    bh_buf_free(&is);
+    return same;
+}
+
+/* The key is opened, parsed and sealed as a new one is; what comes back was opened again and found the same. */
+static void reseal(const struct worker *worker, struct bh_job *job)
+{
+    struct bh_dkim_key *key = NULL;
+    struct bh_ecdsa_key *zone_key = NULL;
+    bh_err err;
+
+    if (job->algorithm == BH_KEY_P256)
+        err = open_zone_key(worker, job, &zone_key);
+    else
+        err = open_key(worker, job, &key);
+    if (!err)
+        err = zone_key ? seal_zone_key(worker, job, zone_key) : seal_key(worker, job, key);
+    if (err || !same_secret(worker, job))
+        job->refused = 2;
+    bh_ecdsa_free(zone_key);
+    bh_dkim_key_free(key);
+}
+
 static void do_job(struct worker *worker, struct bh_job *job)
 {
     if (job->kind == BH_JOB_SIGN)
         sign(worker, job);
     else if (job->kind == BH_JOB_ZONE_SIGN)
         sign_zone(worker, job);
+    else if (job->kind == BH_JOB_RESEAL)
+        reseal(worker, job);
     else if (job->kind == BH_JOB_GENERATE && job->algorithm == BH_KEY_P256)
         make_zone_key(worker, job);
     else
@@ -337,6 +379,24 @@ static void give_back(struct worker *worker, struct bh_job *jobs)
         (void)!write(signer->wake_fd, &one, sizeof(one));
 }
 
+/* Called with the lock held. */
+static void look_at_vault(struct worker *worker)
+{
+    if (worker->vault_version == worker->signer->vault_version)
+        return;
+    worker->vault = worker->signer->vault;
+    worker->vault_version = worker->signer->vault_version;
+}
+
+void bh_signer_set_vault(struct bh_signer *signer, const struct bh_vault *vault)
+{
+    (void)pthread_mutex_lock(&signer->lock);
+    signer->vault = *vault;
+    signer->vault_version++;
+    (void)pthread_cond_broadcast(&signer->work); /* nobody keeps the one before for longer than the job in hand */
+    (void)pthread_mutex_unlock(&signer->lock);
+}
+
 static void *work(void *arg)
 {
     struct worker *worker = arg;
@@ -347,8 +407,11 @@ static void *work(void *arg)
 
         (void)pthread_mutex_lock(&signer->lock);
         signer->idle++;
-        while (!signer->waiting && !signer->ending)
+        while (!signer->waiting && !signer->ending) {
             (void)pthread_cond_wait(&signer->work, &signer->lock);
+            look_at_vault(worker);
+        }
+        look_at_vault(worker);
         signer->idle--;
         jobs = signer->ending ? NULL : take_share(signer);
         (void)pthread_mutex_unlock(&signer->lock);
@@ -414,7 +477,9 @@ struct bh_signer *bh_signer_new(const struct bh_vault *vault, unsigned threads, 
 
     if (!ok)
         return NULL;
-    signer->vault = vault;
+    signer->vault = *vault;
+    (void)sodium_mlock(&signer->vault, sizeof(signer->vault));
+    signer->vault_version = 1;
     signer->wake_fd = wake_fd;
     signer->keys_per_thread = keys_per_thread;
     signer->waiting_end = &signer->waiting;
@@ -463,5 +528,6 @@ void bh_signer_free(struct bh_signer *signer)
     free_jobs(signer->finished);
     (void)pthread_cond_destroy(&signer->work);
     (void)pthread_mutex_destroy(&signer->lock);
+    bh_wipe(signer, sizeof(*signer) + signer->count * sizeof(struct worker));
     free(signer);
 }

@@ -12,7 +12,7 @@
 
 enum { BH_JOB_OBJECT_MAX = 8192 };
 
-enum bh_job_kind { BH_JOB_SIGN, BH_JOB_GENERATE, BH_JOB_IMPORT, BH_JOB_ZONE_SIGN };
+enum bh_job_kind { BH_JOB_SIGN, BH_JOB_GENERATE, BH_JOB_IMPORT, BH_JOB_ZONE_SIGN, BH_JOB_RESEAL };
 
 struct bh_job {
     struct bh_job *next;
@@ -25,7 +25,7 @@ struct bh_job {
     uint8_t digest[BH_DKIM_HASH_BYTES];
     uint8_t signature[BH_DKIM_SIGNATURE_MAX];
     size_t signature_bytes;
-    uint8_t algorithm;     /* of a key to make; of the key that was made or imported */
+    uint8_t algorithm;     /* of a key to make or to seal again; of the key that was made or imported */
     struct bh_buf sealed;  /* the new key, sealed */
     struct bh_buf record;  /* its DNS record; the coordinates of a zone's key; the signatures of BH_JOB_ZONE_SIGN */
     struct bh_buf digests; /* of BH_JOB_ZONE_SIGN */
@@ -43,8 +43,10 @@ struct bh_signer_counts {
 void bh_signer_count(struct bh_signer *signer, struct bh_signer_counts *ret_counts);
 
 /* Starts `threads` workers, each with a cache of at most `keys_per_thread` opened keys. `wake_fd` is an eventfd that is
- * written to when finished jobs wait. NULL when threads cannot be made. */
+ * written to when finished jobs wait. The vault is copied. NULL when threads cannot be made. */
 struct bh_signer *bh_signer_new(const struct bh_vault *vault, unsigned threads, size_t keys_per_thread, int wake_fd);
+/* From now on jobs are done with this one. */
+void bh_signer_set_vault(struct bh_signer *signer, const struct bh_vault *vault);
 /* Ends the workers after the job in hand; what was not begun is freed. */
 void bh_signer_free(struct bh_signer *signer);
 

@@ -183,6 +183,19 @@ static void announce_when_all_ready(struct bh_master *master)
     master->announced = true;
 }
 
+/* Its file has changed; every keyd gets it at once. */
+static bh_err send_secret_again(struct bh_child *asking)
+{
+    struct bh_master *master = asking->master;
+
+    if (asking->kind != BH_ROLE_CONTROLD)
+        return BH_E_DENIED;
+    for (size_t i = 0; i < master->child_count; i++)
+        if (master->children[i].kind == BH_ROLE_KEYD && master->children[i].state == BH_CHILD_READY)
+            bh_child_send_files(&master->children[i]);
+    return BH_OK;
+}
+
 static bh_err on_message(void *ctx, struct bh_ipc_message *message)
 {
     struct bh_child *child = ctx;
@@ -212,6 +225,8 @@ static bh_err on_message(void *ctx, struct bh_ipc_message *message)
         return err;
     case BH_MSG_RELOADED:
         return BH_OK;
+    case BH_MSG_SECRET_AGAIN:
+        return send_secret_again(child);
     default:
         return BH_E_SYNTAX;
     }

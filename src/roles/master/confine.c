@@ -112,6 +112,23 @@ static void give_files(const struct bh_master *master, const char *path, uid_t u
         (void)closedir(dir);
 }
 
+/* The same of a folder inside it that is still root's: restored bodies of messages. */
+static void give_folder(const struct bh_master *master, const char *path, uid_t uid, gid_t gid)
+{
+    int fd = master->as_root ? open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC) : -1;
+    struct stat st;
+    char self[64];
+
+    if (fd < 0)
+        return;
+    if (fstat(fd, &st) == 0 && st.st_uid == 0) {
+        (void)snprintf(self, sizeof(self), "/proc/self/fd/%d", fd);
+        give_files(master, self, uid, gid);
+        (void)!fchown(fd, uid, gid);
+    }
+    (void)close(fd);
+}
+
 static bh_err make_role_directory(const struct bh_master *master, const struct bh_role_rights *rights,
                                   const char *state_dir)
 {
@@ -126,6 +143,10 @@ static bh_err make_role_directory(const struct bh_master *master, const struct b
     err = make_directory(master, path, 0700, uid, gid);
     if (!err)
         give_files(master, path, uid, gid);
+    if (!err && rights->kind == BH_ROLE_QUEUED) {
+        (void)snprintf(path, sizeof(path), "%s/%s/body", state_dir, rights->directory);
+        give_folder(master, path, uid, gid);
+    }
     return err;
 }
 

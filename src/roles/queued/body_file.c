@@ -5,7 +5,6 @@
  * is a file. So at any crash: a name without a row (swept at start), never a row without a file. Where the file system
  * has no O_TMPFILE the file is called "new-<number>" until then. */
 #include "internal.h"
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -13,7 +12,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { PENDING_MAX = 512, NAME_BYTES = 40 };
+enum { PENDING_MAX = 512, NAME_BYTES = 64 };
+static const char kept_prefix[] = "keep-";
 
 bh_err body_files_open(struct body_files *files, const char *dir, struct bh_store_problem *problem)
 {
@@ -54,6 +54,7 @@ void body_files_close(struct body_files *files)
 {
     if (files->dir_fd < 0)
         return;
+    body_files_keep_end(files);
     while (!bh_list_empty(&files->pending))
         body_file_drop(files, BH_LIST_HEAD(&files->pending, struct body_file, node));
     (void)close(files->dir_fd);
@@ -159,9 +160,12 @@ bh_err body_files_sync(struct body_files *files)
 
 void body_file_unlink(struct body_files *files, uint64_t message)
 {
-    char name[BH_MESSAGE_ID_CHARS + 1];
+    char name[BH_MESSAGE_ID_CHARS + 1], kept[NAME_BYTES];
 
     bh_message_id_text(message, name);
+    (void)snprintf(kept, sizeof(kept), "%s%s", kept_prefix, name);
+    if (files->keeping)
+        (void)linkat(files->dir_fd, name, files->dir_fd, kept, 0);
     (void)unlinkat(files->dir_fd, name, 0);
 }
 
@@ -189,9 +193,65 @@ bh_err body_files_sweep(struct body_files *files, bool (*is_wanted)(void *ctx, u
         uint64_t message;
         bool ours = bh_message_id_parse(name, &message) == BH_OK;
 
-        if ((ours && !is_wanted(ctx, message)) || bh_str_starts(name, BH_STR("new-")))
+        if ((ours && !is_wanted(ctx, message)) || bh_str_starts(name, BH_STR("new-")) ||
+            bh_str_starts(name, bh_str_c(kept_prefix)))
             (void)unlinkat(files->dir_fd, entry->d_name, 0);
     }
     (void)closedir(dir);
     return BH_OK;
+}
+
+/* ---- for a backup: second names of all bodies, which the owner of the copy takes away ---- */
+
+static DIR *open_dir(const struct body_files *files)
+{
+    int fd = openat(files->dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+
+    if (!dir && fd >= 0)
+        (void)close(fd);
+    return dir;
+}
+
+bh_err body_files_keep(struct body_files *files)
+{
+    DIR *dir = open_dir(files);
+
+    for (struct dirent *entry = dir ? readdir(dir) : NULL; entry; entry = readdir(dir))
+        if (bh_str_starts(bh_str_c(entry->d_name), bh_str_c(kept_prefix)))
+            (void)unlinkat(files->dir_fd, entry->d_name, 0);
+    if (!dir)
+        return BH_E_IO;
+    (void)closedir(dir);
+    files->keeping = true;
+    return BH_OK;
+}
+
+bh_err body_files_keep_some(struct body_files *files, size_t max)
+{
+    char kept[NAME_BYTES];
+    struct dirent *entry;
+    uint64_t message;
+
+    if (!files->listing && !(files->listing = open_dir(files)))
+        return BH_E_IO;
+    for (size_t i = 0; i < max; i++) {
+        entry = readdir(files->listing);
+        if (!entry)
+            return fsync(files->dir_fd) == 0 ? BH_DONE : BH_E_IO;
+        if (bh_message_id_parse(bh_str_c(entry->d_name), &message) != BH_OK ||
+            snprintf(kept, sizeof(kept), "%s%s", kept_prefix, entry->d_name) >= (int)sizeof(kept))
+            continue;
+        if (linkat(files->dir_fd, entry->d_name, files->dir_fd, kept, 0) != 0 && errno != EEXIST && errno != ENOENT)
+            return BH_E_IO;
+    }
+    return BH_MORE;
+}
+
+void body_files_keep_end(struct body_files *files)
+{
+    if (files->listing)
+        (void)closedir(files->listing);
+    files->listing = NULL;
+    files->keeping = false;
 }

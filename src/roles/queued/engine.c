@@ -367,3 +367,20 @@ void bh_queued_counts(const struct bh_queued *q, struct bh_queue_counts *ret_cou
 {
     bh_queue_count(q->queues[BH_TO_WORLD], ret_counts);
 }
+
+/* ---- backup ---- */
+
+bh_err bh_queued_keep_bodies(struct bh_queued *q)
+{
+    return body_files_keep(&q->files);
+}
+
+bh_err bh_queued_keep_some(struct bh_queued *q, size_t max)
+{
+    return body_files_keep_some(&q->files, max);
+}
+
+void bh_queued_keep_end(struct bh_queued *q)
+{
+    body_files_keep_end(&q->files);
+}

@@ -177,4 +177,10 @@ void bh_queued_stats(const struct bh_queued *queued, struct bh_queued_stats *ret
 /* Of the queue to the world. */
 void bh_queued_counts(const struct bh_queued *queued, struct bh_queue_counts *ret_counts);
 
+/* For a backup: from keep on no body goes away without leaving a second name; keep_some gives the others theirs:
+ * BH_MORE, BH_DONE; then keep_end. BH_E_IO. */
+BH_MUST bh_err bh_queued_keep_bodies(struct bh_queued *q);
+BH_MUST bh_err bh_queued_keep_some(struct bh_queued *q, size_t max);
+void bh_queued_keep_end(struct bh_queued *q);
+
 #endif

@@ -12,6 +12,7 @@
 #include "store/message.h"
 #include "store/policy.h"
 #include "store/recipient.h"
+#include <dirent.h>
 
 /* Where mail to ourselves goes; no domain can be called so. */
 #define STEWARD_ROUTE "@steward"
@@ -80,7 +81,9 @@ struct body_files {
     struct bh_list pending;
     size_t pending_count;
     uint64_t next_number;
-    bool dirty; /* names were made that are not durable yet */
+    bool dirty;   /* names were made that are not durable yet */
+    bool keeping; /* for a backup: what goes away gets its second name first */
+    DIR *listing; /* of keep_some; NULL: not begun */
 };
 
 bh_err body_files_open(struct body_files *files, const char *dir, struct bh_store_problem *problem);
@@ -98,6 +101,12 @@ void body_file_unlink(struct body_files *files, uint64_t message);
 int body_file_read(const struct body_files *files, uint64_t message);
 /* Removes what `is_wanted` does not know. */
 bh_err body_files_sweep(struct body_files *files, bool (*is_wanted)(void *ctx, uint64_t message), void *ctx);
+
+/* For a backup. keep removes the second names ("keep-msg_…") that an earlier one left; from then on a body that is
+ * unlinked keeps one. keep_some gives one to the next `max` bodies: BH_MORE, BH_DONE. Then keep_end. */
+bh_err body_files_keep(struct body_files *files);
+bh_err body_files_keep_some(struct body_files *files, size_t max);
+void body_files_keep_end(struct body_files *files);
 
 /* ---- commit.c: what waits for the next commit ---- */
 

@@ -10,11 +10,12 @@
 #include "roles/grant.h"
 #include "roles/role.h"
 #include "store/event_type.h"
+#include "roles/snapshot.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/statvfs.h>
 
-enum { IDENTITY_TIMEOUT_MS = 15000, PATH_BYTES = 4096 };
+enum { IDENTITY_TIMEOUT_MS = 15000, PATH_BYTES = 4096, KEEP_A_TURN = 200 };
 
 /* A connection to a peer: `generation` tells an answer for the last one from one for this. */
 struct link {
@@ -29,6 +30,10 @@ struct queued {
     struct bh_deferred turn;
     struct bh_timer wake;
     char body_dir[PATH_BYTES];
+    struct bh_snapshot snapshot;
+    struct bh_timer keep; /* second names for bodies, some a turn */
+    bool backing_up;
+    uint32_t backup_request;
     uint8_t grant_key[BH_GRANT_KEY_BYTES];
     bool has_grant_key;
     bool controld_up;
@@ -300,6 +305,8 @@ static bh_err open_spool(struct queued *queued)
     return err;
 }
 
+static void on_keep(void *ctx);
+
 static bh_err start(struct bh_role *role)
 {
     struct queued *queued = calloc(1, sizeof(*queued));
@@ -312,6 +319,8 @@ static bh_err start(struct bh_role *role)
     queued->role = role;
     bh_deferred_init(&queued->turn, turn, queued);
     err = bh_timer_init(role->loop, &queued->wake, want_turn, queued);
+    if (!err)
+        err = bh_timer_init(role->loop, &queued->keep, on_keep, queued);
     if (!err)
         err = open_spool(queued);
     if (err)
@@ -328,6 +337,8 @@ static void stop(struct bh_role *role)
 
     if (!queued)
         return;
+    bh_snapshot_free(&queued->snapshot);
+    bh_timer_free(&queued->keep);
     bh_queued_free(queued->engine);
     bh_store_close(queued->store);
     bh_timer_free(&queued->wake);
@@ -584,6 +595,61 @@ static bh_err on_grant_key(struct queued *queued, const struct bh_ipc_message *m
     return BH_OK;
 }
 
+/* ---- backup: a copy of spool.db, then second names for the bodies; see body_file.c ---- */
+
+static void end_backup(struct queued *queued, bh_err err)
+{
+    struct bh_peer *peer = bh_role_peer(queued->role, BH_ROLE_CONTROLD, 0);
+
+    queued->backing_up = false;
+    bh_queued_keep_end(queued->engine);
+    if (peer)
+        (void)!BH_PEER_SEND(peer, BACKUP_REPLY, queued->backup_request, reloaded,
+                            &((struct bh_msg_reloaded){err == BH_OK}));
+}
+
+static void on_keep(void *ctx)
+{
+    struct queued *queued = ctx;
+    bh_err err = bh_queued_keep_some(queued->engine, KEEP_A_TURN);
+
+    if (err == BH_MORE)
+        bh_timer_set(&queued->keep, 1);
+    else
+        end_backup(queued, err == BH_DONE ? BH_OK : err);
+}
+
+static void on_copied(void *ctx, bh_err err)
+{
+    if (err)
+        end_backup(ctx, err);
+    else
+        on_keep(ctx);
+}
+
+static bh_err begin_backup(struct queued *queued)
+{
+    char path[PATH_BYTES];
+
+    if (queued->backing_up)
+        return BH_E_BUSY;
+    if (snprintf(path, sizeof(path), "%.*s/spool/backup.db", BH_FMT(queued->role->config->state_dir)) >=
+        (int)sizeof(path))
+        return BH_E_LIMIT;
+    if (bh_queued_keep_bodies(queued->engine))
+        return BH_E_IO;
+    return bh_snapshot_begin(&queued->snapshot, queued->role->loop, queued->store, path, on_copied, queued);
+}
+
+static bh_err on_backup(struct queued *queued, struct bh_peer *peer, uint32_t request)
+{
+    if (begin_backup(queued))
+        return BH_PEER_SEND(peer, BACKUP_REPLY, request, reloaded, &((struct bh_msg_reloaded){0}));
+    queued->backing_up = true;
+    queued->backup_request = request;
+    return BH_OK;
+}
+
 static bh_err handle_message(struct bh_role *role, struct bh_peer *peer, struct bh_ipc_message *message)
 {
     struct queued *queued = role->state;
@@ -610,6 +676,8 @@ static bh_err handle_message(struct bh_role *role, struct bh_peer *peer, struct 
         return BH_E_DENIED;
     if (message->type == BH_MSG_COMMAND)
         return on_command(queued, peer, message);
+    if (message->type == BH_MSG_BACKUP)
+        return on_backup(queued, peer, message->id);
     if (message->type == BH_MSG_KEY_USE)
         return on_key_use(queued, peer, message);
     if (message->type == BH_MSG_VERSION) {

@@ -61,10 +61,37 @@ static bh_err handle_ask(struct bh_role *role, struct bh_peer *peer, struct bh_i
     return BH_OK;
 }
 
+/* ---- a copy of transport.db ---- */
+
+static void on_copied(void *ctx, bh_err err)
+{
+    struct steward *steward = ctx;
+    struct bh_peer *peer = bh_role_peer(steward->role, BH_ROLE_CONTROLD, 0);
+
+    if (peer)
+        (void)!BH_PEER_SEND(peer, BACKUP_REPLY, steward->backup_request, reloaded,
+                            &((struct bh_msg_reloaded){err == BH_OK}));
+}
+
+static bh_err handle_backup(struct bh_role *role, struct bh_peer *peer, uint32_t request)
+{
+    struct steward *steward = role->state;
+    char path[PATH_BYTES];
+
+    if (snprintf(path, sizeof(path), "%.*s/reports/backup.db", BH_FMT(role->config->state_dir)) < (int)sizeof(path) &&
+        bh_snapshot_begin(&steward->snapshot, role->loop, steward->transport, path, on_copied, steward) == BH_OK) {
+        steward->backup_request = request;
+        return BH_OK;
+    }
+    return BH_PEER_SEND(peer, BACKUP_REPLY, request, reloaded, &((struct bh_msg_reloaded){0}));
+}
+
 static bh_err on_message(struct bh_role *role, struct bh_peer *peer, struct bh_ipc_message *message)
 {
     if (peer->kind == BH_ROLE_CONTROLD && message->type == BH_MSG_DNS_ASK)
         return handle_ask(role, peer, message);
+    if (peer->kind == BH_ROLE_CONTROLD && message->type == BH_MSG_BACKUP)
+        return handle_backup(role, peer, message->id);
     if (peer->kind == BH_ROLE_SENDER && message->type == BH_MSG_STS)
         return bh_policies_ask(&((struct steward *)role->state)->policies, peer, message);
     if (peer->kind == BH_ROLE_SENDER && message->type == BH_MSG_TLS_RESULTS)
@@ -94,6 +121,7 @@ static void stop(struct bh_role *role)
     bh_policies_stop(&steward->policies);
     bh_tls_reports_stop(&steward->tls_reports);
     bh_http_free(steward->http);
+    bh_snapshot_free(&steward->snapshot);
     bh_store_close(steward->transport);
     bh_walker_stop(&steward->walker);
     bh_unbound_resolver_free(steward->unbound);

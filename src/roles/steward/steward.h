@@ -8,6 +8,7 @@
 #include "policies.h"
 #include "roles/role.h"
 #include "roles/role_resolver.h"
+#include "roles/snapshot.h"
 #include "tls_reports.h"
 #include "walk.h"
 
@@ -19,6 +20,8 @@ struct steward {
     size_t running;
     struct bh_store *transport; /* transport.db */
     struct bh_http *http;
+    struct bh_snapshot snapshot; /* of transport.db, for the request of that number */
+    uint32_t backup_request;
     struct bh_policies policies;
     struct bh_tls_reports tls_reports;
     /* mail to ourselves: mail.c */

@@ -151,6 +151,43 @@ static void test_subkeys_differ(void **state)
     assert_memory_equal(again, keys[0], sizeof(again));
 }
 
+/* An exchange: both open, the new one seals; addresses of earlier periods keep their keys when the old one is gone. */
+static void test_exchange(void **state)
+{
+    struct bh_secrets secrets = {.current = {1}}, again;
+    const uint8_t fresh[BH_SECRET_BYTES] = {2};
+    uint8_t was[2][BH_SECRET_BYTES], is[BH_SECRET_BYTES];
+    struct bh_buf text = bh_buf_make(BH_SECRET_FILE_MAX), before, after, said;
+    struct bh_vault vault;
+
+    bh_vault_set(&vault, &secrets);
+    seal(&vault, &before);
+    bh_secrets_bounce(&secrets, 7, was[0]);
+    bh_secrets_bounce(&secrets, 12, was[1]);
+    assert_ok(bh_secrets_rotate(&secrets, fresh, 7, 11));
+    assert_int_equal(bh_secrets_rotate(&secrets, fresh, 7, 11), BH_E_EXISTS);
+    bh_secrets_put(&text, &secrets);
+    assert_ok(bh_secrets_parse(bh_buf_view(&text), &again));
+    assert_memory_equal(&again, &secrets, sizeof(again));
+    bh_vault_set(&vault, &again);
+    seal(&vault, &after);
+    for (int dropped = 0; dropped < 2; dropped++) {
+        associated(&said, BH_GRANT_DKIM, 1, "a.example", "bh1", 7);
+        assert_int_equal(unseal(&vault, bh_buf_view(&before), said), dropped ? BH_E_CRYPTO : BH_OK);
+        associated(&said, BH_GRANT_DKIM, 1, "a.example", "bh1", 7);
+        assert_ok(unseal(&vault, bh_buf_view(&after), said));
+        bh_secrets_bounce(&again, 7, is);
+        assert_memory_equal(is, was[0], sizeof(is));
+        bh_secrets_bounce(&again, 12, is);
+        assert_memory_not_equal(is, was[1], sizeof(is));
+        again.has_old = false;
+        bh_vault_set(&vault, &again);
+    }
+    bh_buf_free(&text);
+    bh_buf_free(&before);
+    bh_buf_free(&after);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -159,6 +196,7 @@ int main(void)
         cmocka_unit_test(test_damaged),
         cmocka_unit_test(test_same_secret_never_looks_the_same),
         cmocka_unit_test(test_subkeys_differ),
+        cmocka_unit_test(test_exchange),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
