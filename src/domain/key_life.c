@@ -7,6 +7,7 @@ enum {
     LOOK_LONGEST_MS = 5 * 60 * 1000,
     FRESH_MS = 10 * 60 * 1000, /* how old the last look may be when a key begins to sign */
     USE_LONGEST_MS = 10 * 60 * 1000,
+    DAY_MS = 24 * 3600 * 1000,
     RSA_AT_HAND = 3, /* the one that signs and two that could */
     ED25519_AT_HAND = 2,
     SPREAD_PERMILLE = 200
@@ -79,8 +80,12 @@ static bool is_due(struct group *g)
 
     if (!g->active)
         return true;
-    if (g->wish->asked_at > g->active->state_at || g->active->revoke_at)
+    if (g->active->revoke_at || g->active->state_at > g->now + DAY_MS)
         return true;
+    if (g->wish->asked_at > g->active->state_at && g->wish->asked_at <= g->now)
+        return true;
+    if (g->wish->asked_at > g->now)
+        at(g, g->wish->asked_at);
     scheduled = g->policy->may_rotate ? bh_key_rotation_at(g->active, g->policy, g->wish) : INT64_MAX;
     if (scheduled > g->now)
         at(g, scheduled);
@@ -129,10 +134,15 @@ static bool look(struct group *g, const struct bh_key *key)
                                                                 LOOK_FIRST_MS, LOOK_LONGEST_MS)
                                     : key->state_at;
 
-    if (next <= g->now)
+    if (next <= g->now || key->asked_at > g->now)
         return take(g, BH_KEY_ACT_LOOK, key, NULL);
     at(g, next);
     return false;
+}
+
+static bool is_fresh(const struct group *g, const struct bh_key *key)
+{
+    return key->looked_at <= g->now && key->looked_at + FRESH_MS > g->now;
 }
 
 static bool exchange(struct group *g)
@@ -141,7 +151,7 @@ static bool exchange(struct group *g)
         return g->active ? take(g, BH_KEY_ACT_SWITCH, NULL, g->active) : false;
     if (!g->rotate || !g->ready)
         return false;
-    if (g->ready->looked_at + FRESH_MS <= g->now && g->active)
+    if (g->active && !is_fresh(g, g->ready))
         return look(g, g->ready);
     return take(g, BH_KEY_ACT_SWITCH, g->ready, g->active);
 }
@@ -152,7 +162,7 @@ static bool advance_published(struct group *g, const struct bh_key *key)
 {
     bh_time_ms trusted_at = key->seen_at + (key->reused ? cache_ms(g->policy) : 0);
 
-    if (!key->seen_at)
+    if (!key->seen_at || key->seen_at > g->now)
         return look(g, key);
     if (trusted_at <= g->now)
         return take(g, BH_KEY_ACT_TRUST, key, NULL);
@@ -181,6 +191,7 @@ static bool end_retiring(struct group *g, const struct bh_key *key)
 {
     bh_time_ms due = max_i64(key->state_at, key->signed_at) + g->policy->receiver_delay_ms, next;
 
+    due = max_i64(due, g->policy->hold_until);
     if (due > g->now) {
         at(g, due);
         return false;
@@ -312,7 +323,7 @@ void bh_key_looked(struct bh_key *key, int proof, bh_time_ms now)
     key->asked_at = now;
     if (proof > 0) {
         key->looked_at = now;
-        if (!key->seen_at)
+        if (!key->seen_at || key->seen_at > now)
             key->seen_at = now;
     } else if (proof < 0) {
         key->reused = key->reused || key->seen_at; /* it was there and is not: its absence may be remembered */

@@ -16,6 +16,10 @@
  *  - Selectors are used again behind CNAMEs, where the customer made three once; the record of a selector never changes
  *    while its key can be needed (RFC 6376 3.1).
  *
+ * A clock that jumps costs time only. Backwards: times in the future prove nothing (a look, an order), and an active
+ * key of the future is exchanged. Forwards: the caller, who sees it, sets hold_until, so that no receiver's delay is
+ * cut.
+ *
  * RSA and Ed25519 keys of a domain are two groups with lives of their own. */
 #ifndef BH_DOMAIN_KEY_LIFE_H
 #define BH_DOMAIN_KEY_LIFE_H
@@ -29,9 +33,10 @@ struct bh_key_policy {
     int64_t negative_ttl_ms;   /* of their absence */
     unsigned rsa_slots;        /* selectors that there can be: 3 behind CNAMEs */
     unsigned ed25519_slots;
-    bool by_customer; /* the customer publishes: no spare key is asked of him */
-    bool may_rotate;  /* by schedule: the domain is in a state to be sent for */
-    uint64_t spread;  /* keeps domains of the same age apart; constant per domain */
+    bool by_customer;      /* the customer publishes: no spare key is asked of him */
+    bool may_rotate;       /* by schedule: the domain is in a state to be sent for */
+    uint64_t spread;       /* keeps domains of the same age apart; constant per domain */
+    bh_time_ms hold_until; /* no key is withdrawn before: the clock has jumped; 0 */
 };
 
 enum bh_key_act {

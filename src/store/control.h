@@ -355,6 +355,8 @@ BH_MUST bh_err bh_key_wish_set(struct bh_store *store, int64_t domain, const str
 BH_MUST bh_err bh_key_due_set(struct bh_store *store, int64_t domain, bh_time_ms at);
 /* All at `at` that were later: the configuration is another. */
 BH_MUST bh_err bh_key_due_all(struct bh_store *store, bh_time_ms at);
+/* Duties that are due after `beyond` are due `at`: the clock was set back. */
+BH_MUST bh_err bh_key_due_back(struct bh_store *store, bh_time_ms at, bh_time_ms beyond);
 /* Domains due at `now`, the longest waiting first. */
 BH_MUST bh_err bh_key_due_list(struct bh_store *store, bh_time_ms now, uint64_t *ret_ids, size_t max,
                                size_t *ret_count);

@@ -35,6 +35,7 @@ static const struct bh_query wish_set = {
     "UPDATE key_duty SET ed25519 = $2, period_ms = $3, asked_at = $4 WHERE domain = $1"};
 static const struct bh_query due_set = {"UPDATE key_duty SET due_at = $2 WHERE domain = $1"};
 static const struct bh_query due_all = {"UPDATE key_duty SET due_at = $1 WHERE due_at > $1"};
+static const struct bh_query due_back = {"UPDATE key_duty SET due_at = $1 WHERE due_at > $2"};
 static const struct bh_query due_list = {
     "SELECT k.domain FROM key_duty k JOIN domain d ON d.id = k.domain WHERE k.due_at <= $1 AND d.deleted_at IS NULL"
     " ORDER BY k.due_at LIMIT $2"};
@@ -189,6 +190,11 @@ bh_err bh_key_due_set(struct bh_store *store, int64_t domain, bh_time_ms at)
 bh_err bh_key_due_all(struct bh_store *store, bh_time_ms at)
 {
     return bh_store_change(store, &due_all, BH_WITH(BH_INT(at)), false);
+}
+
+bh_err bh_key_due_back(struct bh_store *store, bh_time_ms at, bh_time_ms beyond)
+{
+    return bh_store_change(store, &due_back, BH_WITH(BH_INT(at), BH_INT(beyond)), false);
 }
 
 bh_err bh_key_due_list(struct bh_store *store, bh_time_ms now, uint64_t *ret_ids, size_t max, size_t *ret_count)

@@ -1,14 +1,14 @@
 #!/usr/bin/python3
 """Keys are exchanged under load, and no receiver notices.
 
-usage: rotation.py [--build DIR] [--domains N] [--every S] [--delay S] [--rotations N] [--rate N] [--kill] [--keep]
+usage: rotation.py [--build DIR] [--domains N] [--every S] [--delay S] [--rotations N] [--rate N] [--kills N]
 
 In a network namespace of its own (it makes one): Knot as root and parents, behalf with N sending domains, half by
 delegation, half by CNAME, days compressed to seconds (zone-ttl 2 s, an exchange every S seconds, receivers that verify
 up to --delay seconds after they got the mail), and a receiver whose resolver is an unbound that honours TTLs, positive
 and negative. Messages wait in the queue before the first exchange, are sent during and after. Every signature is judged
-twice by python3-dkim, at once and late, and a part of them by libbehalf. With --kill, the roles are killed in turn all
-the time (SIGKILL).
+twice by python3-dkim, at once and late, and a part of them by libbehalf. With --kills, the six roles are killed in
+turn (SIGKILL), at random moments of the exchanges, N times in all.
 
 Then an emergency: keys are revoked. Only what the revoked keys had signed before may fail, and nothing of theirs
 verifies once the TTL is over."""
@@ -55,7 +55,7 @@ def options():
     parser.add_argument("--delay", type=int, default=3)
     parser.add_argument("--rotations", type=int, default=3)
     parser.add_argument("--rate", type=float, default=20)
-    parser.add_argument("--kill", action="store_true")
+    parser.add_argument("--kills", type=int, default=0)
     return parser.parse_args()
 
 
@@ -282,22 +282,23 @@ def kill_next(behalf, turn):
     role = next(turn)
     for pid in behalf.roles().get(role, []):
         os.kill(pid, signal.SIGKILL)
+    return role
 
 
 def rotate(behalf, keys, judge, args):
     """Until every domain had its exchanges."""
     turn = itertools.cycle(["controld", "keyd", "dnsd", "steward", "queued", "sender"])
-    end, kills, next_kill = time.monotonic() + args.every * (args.rotations + 4) + 60, 0, time.monotonic()
-    while keys.least() < args.rotations and time.monotonic() < end:
+    end = time.monotonic() + args.every * (args.rotations + 4) + 60 + 4 * args.kills
+    kills, next_kill = collections.Counter(), time.monotonic()
+    while (keys.least() < args.rotations or kills.total() < args.kills) and time.monotonic() < end:
         keys.look()
-        if args.kill and time.monotonic() > next_kill:
-            kill_next(behalf, turn)
-            kills += 1
-            next_kill = time.monotonic() + 1.5
+        if kills.total() < args.kills and time.monotonic() > next_kill:
+            kills[kill_next(behalf, turn)] += 1
+            next_kill = time.monotonic() + random.uniform(0.7, 2)
         time.sleep(0.5 if len(keys.names) < 100 else 3)
         behalf.process.check()
-    print("exchanges per domain: %d to %d; kills: %d; messages so far: %d, judgements %d, failures %d" % (
-        keys.least(), max(keys.exchanges.values(), default=0), kills, len(judge.messages), judge.verified, len(judge.failures)))
+    print("exchanges per domain: %d to %d; kills: %s; messages so far: %d, judgements %d, failures %d" % (
+        keys.least(), max(keys.exchanges.values(), default=0), dict(kills) or "none", len(judge.messages), judge.verified, len(judge.failures)))
 
 
 def emergency(behalf, keys, judge, names):
@@ -380,7 +381,7 @@ def main():
         case("never two active keys, never none", not keys.broken)
         case("no failure among %d judgements of %d messages (%d by libbehalf)" % (
             judge.verified, len(judge.messages), judge.by_libbehalf), not judge.failures)
-        if not args.kill:
+        if not args.kills:
             alive, late, others = emergency(behalf, keys, judge, names)
             case("nothing signed by a revoked key verifies after the TTL", alive == 0)
             case("no revoked key signs", late == 0)

@@ -20,8 +20,10 @@ enum {
     STEPS_MAX = 32, /* at once for one domain */
     RETRY_MS = 5000,
     BUSY_MS = 200,
+    WANTED_MS = 1000,
     IDLE_MS = 60 * 1000,
     DAY_MS = 24 * 3600 * 1000,
+    JUMP_MS = 30 * 60 * 1000, /* between two wakes, which are IDLE_MS apart at most */
     REVOKED_MAX = 10000,
     CUSTOMER_TTL_MS = 3600 * 1000 /* of records that a customer publishes: what he is asked for */
 };
@@ -55,6 +57,7 @@ struct bh_key_policy bh_keys_policy(const struct bh_controld *core, const struct
     policy.by_customer = ops && ops->keys_by_customer;
     policy.may_rotate =
         domain->state == BH_DOMAIN_VERIFIED || domain->state == BH_DOMAIN_DEGRADED || (ops && !ops->open_to_customers);
+    policy.hold_until = core->keys_hold_until;
     policy.spread = (uint64_t)domain->id * UINT64_C(0x9E3779B97F4A7C15) >> 32;
     if (policy.by_customer)
         policy.ttl_ms = policy.negative_ttl_ms = CUSTOMER_TTL_MS;
@@ -237,6 +240,28 @@ static void on_made(void *ctx, bh_err err, const struct bh_msg_key_reply *reply)
     run(keeping);
 }
 
+/* While keyd has more to make than it can, domains without a spare come before those with one: otherwise who is asked
+ * for first fills up, and is exchanged again, before others get their next key. */
+static bool may_make(const struct keeping *keeping)
+{
+    struct bh_controld *core = keeping->core;
+    bh_time_ms now = bh_controld_now(core);
+    unsigned at_hand = 0;
+
+    for (size_t i = 0; i < keeping->view.key_count; i++) {
+        const struct bh_key *key = &keeping->view.keys[i];
+
+        at_hand += (key->kind == BH_KIND_ED25519) == (keeping->step.kind == BH_KIND_ED25519) &&
+                   (key->state == BH_KEY_ACTIVE || key->state == BH_KEY_SEEN || key->state == BH_KEY_PUBLISHED);
+    }
+    if (at_hand > 1)
+        return core->keys_making < MAKING_MAX && (core->keys_wanted_at > now || core->keys_wanted_at + WANTED_MS < now);
+    if (core->keys_making < MAKING_MAX)
+        return true;
+    core->keys_wanted_at = now;
+    return false;
+}
+
 static bh_err make(struct keeping *keeping)
 {
     struct bh_controld *core = keeping->core;
@@ -249,7 +274,7 @@ static bh_err make(struct keeping *keeping)
                                  .fd = -1};
     bh_err err;
 
-    if (core->keys_making >= MAKING_MAX)
+    if (!may_make(keeping))
         return BH_E_AGAIN;
     keeping->key = (struct bh_key){.id = (int64_t)core->next_key_id++, .selector = keeping->step.selector};
     keeping->making = true;
@@ -542,13 +567,32 @@ void bh_keys_touch(struct bh_controld *core, int64_t domain)
     order_wake(core, 0);
 }
 
+/* Set back, the clock leaves duties in a future that is far away: none is more than a day ahead otherwise. Set forward,
+ * it would end receivers' delays early. */
+static void mind_clock(struct bh_controld *core, bh_time_ms now)
+{
+    bh_time_ms last = core->keys_woken_at;
+
+    core->keys_woken_at = now;
+    if (last && now > last + JUMP_MS) {
+        core->keys_hold_until = now + core->key_policy.receiver_delay_ms;
+        core->out->log(core->out_ctx, BH_LOG_WARN, "the clock was set forward, or we slept: no key is withdrawn early",
+                       BH_STR("keys"));
+    }
+    if ((!last || now < last) && bh_key_due_back(core->store, now, now + 2 * (bh_time_ms)DAY_MS))
+        core->out->log(core->out_ctx, BH_LOG_ERROR, "cannot store when keys are due",
+                       bh_str_c(bh_store_error(core->store)));
+}
+
 void bh_keys_wake(struct bh_controld *core)
 {
     uint64_t ids[RUNNING_MAX];
     size_t count = 0, room = core->keeping_count < RUNNING_MAX ? RUNNING_MAX - core->keeping_count : 0;
     bh_time_ms now = bh_controld_now(core), next = INT64_MAX;
-    bh_err err = room ? bh_key_due_list(core->store, now, ids, RUNNING_MAX, &count) : BH_OK;
+    bh_err err;
 
+    mind_clock(core, now);
+    err = room ? bh_key_due_list(core->store, now, ids, RUNNING_MAX, &count) : BH_OK;
     for (size_t i = 0; !err && i < count && core->keeping_count < RUNNING_MAX; i++)
         if (!find_keeping(core, (int64_t)ids[i]))
             keep(core, (int64_t)ids[i]);

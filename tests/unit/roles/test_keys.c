@@ -226,6 +226,49 @@ static void test_revoked_while_use_is_asked(void **state)
     assert_int_equal(key_at(w, "bh1").state, BH_KEY_REVOKED);
 }
 
+/* ---- the clock ---- */
+
+/* A clock that was years ahead is set right: exchanges go on, and nothing signs on the word of a look in the future. */
+static void test_clock_set_back(void **state)
+{
+    struct world *w = *state;
+    struct bh_domain_view view;
+
+    w->now += INT64_C(4) * 366 * 86400 * 1000;
+    open_with_ready_keys(w);
+    assert_true(run(w, KEY("rotate", "")));
+    bh_keys_wake(&w->core);
+    assert_int_equal(check_store(w, &view)->id, key_at(w, "bh2").id);
+    w->now -= INT64_C(4) * 366 * 86400 * 1000;
+    w->dns_is_silent = true;
+    bh_keys_wake(&w->core);
+    assert_int_equal(check_store(w, &view)->id, key_at(w, "bh2").id);
+    w->dns_is_silent = false;
+    for (int i = 0; i < 50; i++) {
+        w->now += 60 * 1000;
+        bh_keys_wake(&w->core);
+    }
+    assert_int_equal(check_store(w, &view)->id, key_at(w, "bh3").id); /* once, not again and again */
+    assert_true(check_store(w, &view)->state_at <= w->now);
+}
+
+/* Set forward while a key retires: its record stays for as long as receivers may need. */
+static void test_clock_set_forward(void **state)
+{
+    struct world *w = *state;
+
+    open_with_ready_keys(w);
+    assert_true(run(w, KEY("rotate", "")));
+    bh_keys_wake(&w->core);
+    assert_int_equal(key_at(w, "bh1").state, BH_KEY_RETIRING);
+    w->now += INT64_C(30) * 86400 * 1000;
+    bh_keys_wake(&w->core);
+    assert_int_equal(key_at(w, "bh1").state, BH_KEY_RETIRING);
+    w->now += 590 * 1000;
+    bh_keys_wake(&w->core);
+    assert_int_equal(key_at(w, "bh1").state, BH_KEY_RETIRING);
+}
+
 /* ---- a customer who publishes his keys himself ---- */
 
 static const json_t *changes(struct world *w)
@@ -337,6 +380,8 @@ int main(void)
         CASE(test_revoked_while_looked_for),
         CASE(test_revoked_while_exchanged),
         CASE(test_revoked_while_use_is_asked),
+        CASE(test_clock_set_back),
+        CASE(test_clock_set_forward),
         CASE(test_manual),
         CASE(test_manual_revoked),
     };

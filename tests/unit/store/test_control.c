@@ -1,6 +1,10 @@
 /* Queries on control.db, in memory. */
 #include "store/control.h"
+#include "store/one.h"
 #include "unit.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
 
 struct fixture {
     struct bh_store *store;
@@ -45,6 +49,57 @@ static int64_t add(struct fixture *f, int64_t customer, const char *name, const 
     memcpy(domain.token.shard, "q7", 3);
     assert_ok(bh_domain_insert(f->store, &domain, false, &ret));
     return ret;
+}
+
+/* A control.db from before keys had a life: its keys go on, each domain gets a duty, and two active ones cannot be. */
+static void test_old_keys_are_migrated(void **state)
+{
+    static const struct bh_query old_domain = {
+        "INSERT INTO dkim_key(id, domain, selector, kind, state, imported, public_b64, sealed, created_at, state_at)"
+        " VALUES (11, $1, 'bh1', 1, 2, 0, 'MIIB1', x'01', 50, 50), (12, $1, 'bh2', 1, 1, 0, 'MIIB2', x'02', 50, 50),"
+        " (13, $1, 'old', 1, 4, 0, 'MIIB0', x'', 40, 45)"};
+    static const struct bh_query second = {"UPDATE dkim_key SET state = 2 WHERE id = 12"};
+    struct bh_schema old = bh_control_schema;
+    char path[] = "/tmp/behalf-control.XXXXXX";
+    struct bh_store_options options = {.path = path, .schema = &old, .owner = "test"};
+    struct fixture f = {.arena = bh_arena_new(1 << 20)};
+    struct bh_migration migration;
+    struct bh_key_wish wish;
+    struct bh_key *keys;
+    size_t count;
+    uint64_t due[4];
+    int64_t domain;
+
+    (void)state;
+    for (old.step_count = 0; !strstr(old.steps[old.step_count].what, "keys: one per selector"); old.step_count++)
+        ;
+    (void)close(mkstemp(path));
+    (void)unlink(path);
+    assert_ok(bh_store_migrate(&options, NULL, &migration));
+    assert_ok(bh_store_open(&options, NULL, &f.store));
+    assert_ok(bh_customer_insert(f.store, BH_STR("acme"), 5, &f.acme));
+    domain = add(&f, f.acme, "a.example", "k7f3q9");
+    assert_ok(bh_store_change(f.store, &old_domain, BH_WITH(BH_INT(domain)), false));
+    bh_store_close(f.store);
+
+    options.schema = &bh_control_schema;
+    assert_ok(bh_store_migrate(&options, NULL, &migration));
+    assert_ok(bh_store_open(&options, NULL, &f.store));
+    assert_ok(bh_key_list(f.store, f.arena, domain, true, &keys, &count));
+    assert_int_equal(count, 2);
+    assert_int_equal(keys[0].state, BH_KEY_ACTIVE);
+    assert_int_equal(keys[0].sealed.n, 1);
+    assert_int_equal(keys[1].state, BH_KEY_PUBLISHED);
+    assert_int_equal(keys[1].seen_at, 0); /* it is looked for before it signs */
+    assert_ok(bh_key_wish_get(f.store, domain, &wish));
+    assert_int_equal(wish.period_ms, -1);
+    assert_ok(bh_key_due_list(f.store, 1000, due, 4, &count));
+    assert_int_equal(count, 1);
+    assert_int_equal(due[0], domain);
+    assert_int_not_equal(bh_store_change(f.store, &second, NULL, 0, false), BH_OK);
+    bh_store_close(f.store);
+    (void)unlink(path);
+    bh_arena_free(f.arena);
 }
 
 static void verify(struct fixture *f, int64_t domain)
@@ -250,6 +305,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_from_domains, open_store, close_store),
         cmocka_unit_test_setup_teardown(test_an_apex_opens_no_siblings, open_store, close_store),
         cmocka_unit_test_setup_teardown(test_bounces_and_policies, open_store, close_store),
+        cmocka_unit_test(test_old_keys_are_migrated),
         cmocka_unit_test_setup_teardown(test_keys, open_store, close_store),
         cmocka_unit_test_setup_teardown(test_settings, open_store, close_store),
     };
