@@ -31,6 +31,9 @@ BH_API BH_MUST bh_err bh_dkim_key_generate(enum bh_dkim_key_type type, unsigned 
  * RFC 8463 A.2 writes it. BH_E_SYNTAX when it is none, BH_E_UNSUPPORTED for another kind (EC, RSA-PSS), BH_E_RANGE
  * for RSA outside 1024–4096 bits, BH_E_CRYPTO for RSA numbers that do not belong together. */
 BH_API BH_MUST bh_err bh_dkim_key_load(bh_str text, struct bh_dkim_key **ret_key);
+/* The same for bytes that were loaded before and are authentic: the numbers of an RSA key are not checked again, which
+ * takes as long as 20 signatures. */
+BH_API BH_MUST bh_err bh_dkim_key_reload(bh_str text, struct bh_dkim_key **ret_key);
 
 /* NULL is fine. The secret numbers are wiped. */
 BH_API void bh_dkim_key_free(struct bh_dkim_key *key);

@@ -100,11 +100,9 @@ static bool is_consistent(EVP_PKEY *pkey)
     return ok;
 }
 
-bh_err bh_dkim_key_load(bh_str text, struct bh_dkim_key **ret_key)
+bh_err bh_dkim_key_reload(bh_str text, struct bh_dkim_key **ret_key)
 {
-    struct bh_dkim_key *key;
     EVP_PKEY *pkey = NULL;
-    bh_err err;
 
     if (text.n == 0 || text.n > KEY_TEXT_MAX)
         return BH_E_SYNTAX;
@@ -116,7 +114,14 @@ bh_err bh_dkim_key_load(bh_str text, struct bh_dkim_key **ret_key)
         pkey = read_seed(text);
     if (!pkey)
         return BH_E_SYNTAX;
-    err = wrap(pkey, &key);
+    return wrap(pkey, ret_key);
+}
+
+bh_err bh_dkim_key_load(bh_str text, struct bh_dkim_key **ret_key)
+{
+    struct bh_dkim_key *key;
+    bh_err err = bh_dkim_key_reload(text, &key);
+
     if (err)
         return err;
     if (!is_consistent(key->pkey)) {

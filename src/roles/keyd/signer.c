@@ -104,7 +104,7 @@ static bh_err open_key(const struct worker *worker, const struct bh_job *job, st
     bh_err err = bh_vault_unseal(&worker->vault, object_of(job), associated_of(job), &der);
 
     if (!err)
-        err = bh_dkim_key_load(bh_buf_view(&der), ret_key);
+        err = bh_dkim_key_reload(bh_buf_view(&der), ret_key); /* the seal says that it is what we made or checked */
     if (der.p)
         bh_wipe(der.p, der.cap);
     bh_buf_free(&der);
