@@ -135,7 +135,7 @@ static void put_words(const struct bh_dsn *dsn, struct bh_buf *out)
     if (dsn->text.n) {
         if (dsn->remote.n) {
             put_plain(out, dsn->remote);
-            bh_buf_add(out, BH_STR(dsn->code ? " said:\r\n  " : ":\r\n  "));
+            bh_buf_add(out, dsn->code ? BH_STR(" said:\r\n  ") : BH_STR(":\r\n  "));
         }
         if (dsn->code)
             bh_buf_printf(out, "%u ", dsn->code);
