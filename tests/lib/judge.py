@@ -42,13 +42,14 @@ def judge_signatures(raw):
 
 
 def judge_spf(client, mail_from, helo):
-    result, _, why = spf.check(i=client, s=mail_from or "postmaster@" + helo, h=helo)
+    result, _, why = spf.check(i=client, s=mail_from, h=helo)
     return result, why
 
 
 def judge(raw, client, helo, mail_from):
     """A whole receiver's view of the bytes `raw` (CRLF) that came from `client`."""
     forget()
+    mail_from = mail_from or "postmaster@" + helo  # RFC 7208 2.4
     spf_result, why = judge_spf(client, mail_from, helo)
     signatures = judge_signatures(raw)
     passed = [s for s in signatures if s[0] == "pass"]

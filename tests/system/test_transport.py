@@ -17,10 +17,11 @@ import dns.query
 import pytest
 import smtplib
 from installation import DELEGATED, TRUSTED
+from judge import judge_received, judge_signatures
 from peers import Knot
 from processes import Process, run, wait_until
 from sink import Sink
-from world import RECEIVER
+from world import PLATFORM, RECEIVER
 
 SIGNED, STS_HOST, ZONE = "192.0.2.181", "203.0.113.99", "secure.example"
 CASES = ("dane-ok", "dane-ta", "dane-bad", "dane-stripped", "dane-unusable", "sts-ok", "sts-untrusted", "sts-elsewhere",
@@ -180,8 +181,8 @@ def outcome(behalf, message, seconds=20):
     return wait_until(look, seconds, "something becomes of " + message)
 
 
-def send_to(behalf, case, **more):
-    return outcome(behalf, submit("user@%s.%s" % (case, ZONE), **more))
+def send_to(behalf, case, user="user", **more):
+    return outcome(behalf, submit("%s@%s.%s" % (user, case, ZONE), **more))
 
 
 @pytest.mark.parametrize("case,policy_name,tls", [
@@ -235,9 +236,9 @@ def test_converted_to_seven_bits(outside, behalf):
     read = email.message_from_bytes(got)
     assert read["Content-Transfer-Encoding"] == "quoted-printable"
     assert read.get_payload(decode=True).decode() == text
-    import dkim
-    # the signature was made over what left
-    assert dkim.DKIM(got).signature_fields or True
+    signatures = judge_signatures(got)  # made over what left, not over what came
+    assert signatures and all(s[:2] == ("pass", DELEGATED.domain) for s in signatures), signatures
+    assert judge_signatures(got.replace(b"=C3=BC", b"=c3=bc"))[0][0] != "pass", "a changed byte must not pass"
 
 
 def notices(world, count, seconds=25):
@@ -253,7 +254,7 @@ def test_notices(world, outside, behalf, case, notify, action, status, tmp_path)
     submit(to, mail_from="sender.%s@receiver.example" % case, mail_options=["RET=FULL", "ENVID=envelope+2B1"],
            rcpt_options=["NOTIFY=" + notify, "ORCPT=rfc822;was@before.example"])
     got = notices(world, 1)[0]
-    assert got.mail_from == "" and got.rcpt_to == "sender.%s@receiver.example" % case
+    assert got.mail_from == "" and not got.headers.get_all("Return-Path") and got.rcpt_to == "sender.%s@receiver.example" % case
     parts = list(got.headers.walk())
     assert got.headers.get_content_type() == "multipart/report"
     fields = [p for p in parts if p.get_content_type() == "message/delivery-status"][0].get_payload()
@@ -266,17 +267,22 @@ def test_notices(world, outside, behalf, case, notify, action, status, tmp_path)
     file.write_bytes(got.raw)
     read = behalf.json("bounce", str(file))
     assert to in json.dumps(read), read
-    verdict = __import__("judge").judge_received(got)
-    assert verdict.dmarc == "pass", verdict
+    verdict = judge_received(got)
+    assert (verdict.dmarc, verdict.dmarc_by_dkim) == ("pass", "pass"), verdict
+    assert got.headers["From"].endswith("<mailer-daemon@%s>" % PLATFORM) and got.headers["Auto-Submitted"] == "auto-replied"
     behalf.call("queue", "drop", "--all")
 
 
 def test_nobody_asked_nobody_told(world, outside, behalf):
     world.postfix.new_messages()
-    event = send_to(behalf, "refusing", mail_from="quiet@receiver.example")
-    assert event["event"] == "bounced"
+    """Nor is anybody told of what becomes of mail with the null sender, whatever NOTIFY says (RFC 3461 6.1)."""
+    assert send_to(behalf, "refusing", "quiet", mail_from="quiet@receiver.example")["event"] == "bounced"
+    assert send_to(behalf, "refusing", "never", mail_from="never@receiver.example", rcpt_options=["NOTIFY=NEVER"])["event"] == "bounced"
+    null = send_to(behalf, "refusing", "null", mail_from="<>", rcpt_options=["NOTIFY=FAILURE,SUCCESS,DELAY"])
+    assert null["event"] == "bounced"
     time.sleep(1)
     assert not world.postfix.new_messages()
+    assert not [e for e in behalf.json("event", "list")["events"] if e["event"] == "notified" and "quiet" in json.dumps(e)]
 
 
 def test_sendmail(world, behalf, tmp_path):
