@@ -11,7 +11,6 @@
 #include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <strings.h>
 
 enum { TLSA_BYTES_MAX = 64 * 1024 };
 
@@ -215,7 +214,7 @@ static void ask_certificates(struct exchange *exchange)
         struct host *host = &exchange->hosts[i];
         struct mx_host *to = &exchange->results[i];
         bool has_address = host->v4_count || host->v6_count;
-        bool is_alias = host->canonical[0] && strcasecmp(host->canonical, host->name) != 0;
+        bool is_alias = host->canonical[0] && !bh_str_eq_ci(bh_str_c(host->canonical), bh_str_c(host->name));
 
         memcpy(to->name, host->name, sizeof(to->name));
         memcpy(to->tls_name, host->name, sizeof(to->tls_name));
