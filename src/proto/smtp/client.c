@@ -4,21 +4,13 @@
  *      WAITING ─▶ ENVELOPE ─354─▶ TEXT ─all sent─▶ ENDING ─reply─▶ DONE
  *                     └─ refused: once the replies to all that was pipelined are in ─▶ DONE
  *
- * and the younger one's envelope is written as soon as the older one is in TEXT, where PIPELINING is offered. */
+ * and the younger one's envelope is written as soon as the older one is in TEXT, where PIPELINING is offered. Where
+ * CHUNKING is offered a text is one chunk: no 354 is waited for, and a short one follows its envelope at once. */
 #include "base/text.h"
 #include "client_impl.h"
 #include <stdlib.h>
 
-enum { OUT_MAX = 16 * 1024, MINUTE_MS = 60 * 1000 };
-
-const char *bh_smtp_phase_text(enum bh_smtp_phase phase)
-{
-    static const char *const texts[] = {
-        "connecting", "the greeting",        "EHLO",        "STARTTLS", "AUTH", "MAIL FROM", "RCPT TO",
-        "DATA",       "sending the message", "end of DATA", "QUIT"};
-
-    return texts[phase];
-}
+enum { OUT_MAX = 16 * 1024 };
 
 static void expect(struct bh_smtp_client *client, enum expect what, struct slot *slot)
 {
@@ -115,56 +107,6 @@ void bh_smtp_client_fail(struct bh_smtp_client *client, bh_err err, bh_str text)
     end_locally(client,
                 client->quits && !client->slots[0].state && !client->slots[1].state ? BH_SMTP_CLOSED : BH_SMTP_TEMP,
                 text.n ? text : bh_str_c(bh_err_text(err)));
-}
-
-enum bh_smtp_phase bh_smtp_client_phase(const struct bh_smtp_client *client)
-{
-    static const enum bh_smtp_phase phases[] = {[EXPECT_GREETING] = BH_SMTP_PHASE_GREETING,
-                                                [EXPECT_EHLO] = BH_SMTP_PHASE_HELO,
-                                                [EXPECT_HELO] = BH_SMTP_PHASE_HELO,
-                                                [EXPECT_STARTTLS] = BH_SMTP_PHASE_STARTTLS,
-                                                [EXPECT_AUTH] = BH_SMTP_PHASE_AUTH,
-                                                [EXPECT_AUTH_LOGIN] = BH_SMTP_PHASE_AUTH,
-                                                [EXPECT_AUTH_PASSWORD] = BH_SMTP_PHASE_AUTH,
-                                                [EXPECT_MAIL] = BH_SMTP_PHASE_MAIL,
-                                                [EXPECT_RCPT] = BH_SMTP_PHASE_RCPT,
-                                                [EXPECT_DATA] = BH_SMTP_PHASE_DATA,
-                                                [EXPECT_END] = BH_SMTP_PHASE_END,
-                                                [EXPECT_RSET] = BH_SMTP_PHASE_MAIL,
-                                                [EXPECT_NOTHING_SENT] = BH_SMTP_PHASE_END,
-                                                [EXPECT_QUIT] = BH_SMTP_PHASE_QUIT};
-
-    if (client->in_handshake)
-        return BH_SMTP_PHASE_STARTTLS;
-    if (client->texting)
-        return BH_SMTP_PHASE_TEXT;
-    if (client->expect_count)
-        return phases[client->expects[client->expect_first].what];
-    return client->facts.ready ? BH_SMTP_PHASE_MAIL : BH_SMTP_PHASE_HELO;
-}
-
-int bh_smtp_client_timeout_ms(const struct bh_smtp_client *client)
-{
-    switch (bh_smtp_client_phase(client)) {
-    case BH_SMTP_PHASE_CONNECT:
-    case BH_SMTP_PHASE_GREETING:
-    case BH_SMTP_PHASE_HELO:
-    case BH_SMTP_PHASE_AUTH:
-    case BH_SMTP_PHASE_RCPT:
-        return 5 * MINUTE_MS;
-    case BH_SMTP_PHASE_MAIL:
-        return client->expect_count ? 5 * MINUTE_MS : 0;
-    case BH_SMTP_PHASE_STARTTLS:
-    case BH_SMTP_PHASE_DATA:
-        return 2 * MINUTE_MS;
-    case BH_SMTP_PHASE_TEXT:
-        return 3 * MINUTE_MS;
-    case BH_SMTP_PHASE_END:
-        return 10 * MINUTE_MS;
-    case BH_SMTP_PHASE_QUIT:
-        return 10 * 1000;
-    }
-    return 5 * MINUTE_MS;
 }
 
 struct bh_smtp_client_facts bh_smtp_client_facts(const struct bh_smtp_client *client)
@@ -442,26 +384,50 @@ static void say_data(struct bh_smtp_client *client, struct slot *slot)
     expect(client, EXPECT_DATA, slot);
 }
 
+/* RFC 3030 2: BDAT may be pipelined behind RCPT. A refused recipient costs the text then, so only a short one goes
+ * early. */
+void bh_smtp_client_chunk_begin(struct bh_smtp_client *client, struct slot *slot)
+{
+    bool early = client->facts.pipelining && !slot->message.more_follows && slot->chunk_bytes <= EARLY_CHUNK_MAX;
+
+    if (slot->state != SLOT_ENVELOPE || !slot->chunked || slot->refused || client->texting ||
+        !(early || slot->rcpt_accepted))
+        return;
+    bh_buf_printf(&client->out, "BDAT %llu LAST\r\n", (unsigned long long)slot->chunk_bytes);
+    slot->state = SLOT_TEXT;
+    bh_smtp_client_text_begin(client, slot);
+    expect(client, EXPECT_END, slot);
+}
+
 static void begin_envelope(struct bh_smtp_client *client, struct slot *slot)
 {
     slot->state = SLOT_ENVELOPE;
+    slot->chunk_bytes = slot->message.more_follows ? slot->message.size_bytes : slot->given_bytes;
+    /* a text without its last line end, where that is known, gets it with the dot */
+    slot->chunked =
+        client->facts.chunking && slot->chunk_bytes > 0 && (slot->message.more_follows || slot->checked.at_line_start);
     if (client->needs_rset) {
         write_line(client, "RSET", BH_STR(""));
         expect(client, EXPECT_RSET, NULL);
-        client->needs_rset = false;
+        client->needs_rset = client->chunk_failed = false;
     }
     say_mail(client, slot);
     if (!client->facts.pipelining)
         return;
     say_rcpt(client, slot);
-    say_data(client, slot);
+    if (slot->chunked)
+        bh_smtp_client_chunk_begin(client, slot);
+    else
+        say_data(client, slot);
 }
 
 /* Writes the envelopes and the QUIT whose time has come. */
 static void go_on(struct bh_smtp_client *client)
 {
     struct slot *first = &client->slots[client->first], *second = &client->slots[!client->first];
-    bool is_texting = first->state == SLOT_TEXT || first->state == SLOT_ENDING;
+    /* not behind a chunk whose recipient may be refused yet: the server would be in the middle of that transaction */
+    bool is_texting =
+        (first->state == SLOT_TEXT || first->state == SLOT_ENDING) && (!first->chunked || first->rcpt_accepted);
 
     if (client->over || !client->facts.ready)
         return;
@@ -479,6 +445,9 @@ static void on_mail(struct bh_smtp_client *client, struct slot *slot, const stru
 {
     if (reply->code >= 300)
         refuse(slot, reply, BH_SMTP_PHASE_MAIL);
+    if (reply->code == 503 && client->chunk_failed) /* still in the transaction of the one before */
+        slot->result.outcome = BH_SMTP_TEMP;
+    client->chunk_failed = false;
     if (client->facts.pipelining)
         return;
     if (slot->refused)
@@ -493,10 +462,13 @@ static void on_rcpt(struct bh_smtp_client *client, struct slot *slot, const stru
         refuse(slot, reply, BH_SMTP_PHASE_RCPT);
         client->needs_rset = true;
     }
-    if (client->facts.pipelining)
+    slot->rcpt_accepted = !slot->refused;
+    if (slot->state != SLOT_ENVELOPE || (client->facts.pipelining && !slot->chunked))
         return;
     if (slot->refused)
         slot->state = SLOT_DONE;
+    else if (slot->chunked)
+        bh_smtp_client_chunk_begin(client, slot);
     else
         say_data(client, slot);
 }
@@ -524,11 +496,19 @@ static void on_end(struct bh_smtp_client *client, struct slot *slot, const struc
 {
     struct bh_smtp_result result = result_of(reply, BH_SMTP_PHASE_END);
 
+    if (slot->chunked && result.outcome != BH_SMTP_DELIVERED) /* RFC 3030 2: a RSET is sure to get out of this */
+        client->needs_rset = client->chunk_failed = true;
+    if (slot->refused && slot->state != SLOT_TEXT) { /* the chunk went for nothing */
+        client->needs_rset = true;
+        slot->state = SLOT_DONE;
+        return;
+    }
     if (slot->state == SLOT_TEXT) { /* an answer before the end: nobody knows what it reads now */
         if (result.outcome == BH_SMTP_DELIVERED)
             result.outcome = BH_SMTP_TEMP;
         result.phase = BH_SMTP_PHASE_TEXT;
-        finish(slot, result, reply->text);
+        if (!slot->refused)
+            finish(slot, result, reply->text);
         slot->state = SLOT_DONE;
         end_by_reply(client, reply, BH_SMTP_PHASE_TEXT);
         return;

@@ -5,6 +5,7 @@
 #include "client.h"
 #include "crlf.h"
 
+enum { EARLY_CHUNK_MAX = 32 * 1024 }; /* a chunk that is sent before the recipient is accepted: it saves a round trip */
 enum { SLOTS = 2, EXPECT_MAX = 16, GREETING_MAX = 255, RESULT_TEXT_MAX = 2048 };
 
 /* Which reply comes next. */
@@ -41,7 +42,11 @@ struct slot {
     enum slot_state state;
     struct bh_smtp_client_message message;
     struct bh_crlf checked; /* of the text given so far */
+    uint64_t given_bytes;   /* of the text so far */
+    uint64_t chunk_bytes;
+    bool chunked; /* it goes as one chunk (RFC 3030), as it is, not between DATA and a dot */
     bool has_dots;
+    bool rcpt_accepted;
     bool refused;   /* `result` holds a refusal, replies are still to come */
     bh_str follows; /* the piece given by bh_smtp_client_body */
     bool follows_given;
@@ -74,6 +79,7 @@ struct bh_smtp_client {
     bool in_handshake;
     bool ready_owed;
     bool needs_rset;
+    bool chunk_failed; /* and the next one's envelope may stand in its transaction */
     bool quits;
     bool over;      /* no more replies are read */
     bool over_told; /* OVER was returned */
@@ -82,6 +88,8 @@ struct bh_smtp_client {
     char greeting[GREETING_MAX];
 };
 
+/* Begins the chunk of `slot` when its time has come: at once with a short text, else when the recipient is accepted. */
+void bh_smtp_client_chunk_begin(struct bh_smtp_client *client, struct slot *slot);
 /* Begins the text of `slot`: its output follows what is in `out` now. */
 void bh_smtp_client_text_begin(struct bh_smtp_client *client, struct slot *slot);
 /* Checks a piece of text as it is given: BH_E_SYNTAX for a bare CR or LF. */

@@ -1,4 +1,5 @@
-/* client_text.c: the output of a client session: commands, and the text of a message between them.
+/* client_text.c: the output of a client session: commands, and the text of a message between them, by DATA (stuffed) or
+ * as one chunk of BDAT (as it is).
  *
  *      out[out_sent .. text_at)   pieces of the text, stuffed   "." CRLF   out[text_at ..)
  *
@@ -16,6 +17,7 @@ bh_err bh_smtp_client_text_check(struct slot *slot, bh_str piece)
 {
     size_t n;
 
+    slot->given_bytes += piece.n;
     for (bh_str rest = piece; rest.n; rest = bh_str_skip(rest, n)) {
         enum bh_crlf_stop stop = bh_crlf_pass_piece(&slot->checked, rest, SIZE_MAX, &n);
 
@@ -52,15 +54,19 @@ static bh_str current_piece(const struct slot *slot, struct text_cursor *cursor)
 
 static bool more_may_follow(const struct slot *slot)
 {
+    if (slot->chunked) /* the server knows the end by itself: an empty piece behind it would come too late */
+        return slot->given_bytes < slot->chunk_bytes;
     return slot->message.more_follows && !(slot->follows_given && slot->follows_last);
 }
 
 /* "." CRLF, on a line of its own. */
-static bh_str step_ending(struct text_cursor *cursor, size_t max)
+static bh_str step_ending(const struct slot *slot, struct text_cursor *cursor, size_t max)
 {
     bh_str ending = BH_STR("\r\n.\r\n");
     bh_str part;
 
+    if (slot->chunked)
+        return (bh_str){NULL, 0};
     if (cursor->crlf.at_line_start)
         ending = bh_str_skip(ending, 2);
     else if (cursor->crlf.after_cr)
@@ -100,10 +106,10 @@ static bh_str step(const struct slot *slot, struct text_cursor *cursor, size_t m
         cursor->ended = true;
         if (!slot->has_dots) /* the cursor did not look at the text: the check did */
             cursor->crlf = slot->checked;
-        return step_ending(cursor, max);
+        return step_ending(slot, cursor, max);
     }
     piece = bh_str_sub(piece, 0, max);
-    if (slot->has_dots)
+    if (slot->has_dots && !slot->chunked)
         return step_stuffed(cursor, piece);
     cursor->at += piece.n;
     return piece;
@@ -132,7 +138,7 @@ size_t bh_smtp_client_output(struct bh_smtp_client *client, struct iovec *iov, s
         count = add_view(iov, count, segment);
         budget -= segment.n;
     }
-    if (cursor.ended && count < max && !step_ending(&cursor, 1).n)
+    if (cursor.ended && count < max && !step_ending(client->texting, &cursor, 1).n)
         count = add_view(iov, count, bh_str_skip(bh_buf_view(&client->out), upto));
     return count;
 }
@@ -168,11 +174,14 @@ void bh_smtp_client_sent(struct bh_smtp_client *client, size_t n)
         n -= segment.n;
     }
     end = client->cursor;
-    if (!end.ended || step_ending(&end, 1).n)
+    if (client->texting->chunked) /* no dot says that the end is reached: look for more */
+        (void)step(client->texting, &end, 1);
+    if (!end.ended || step_ending(client->texting, &end, 1).n)
         return;
     client->texting->state = SLOT_ENDING;
     client->texting = NULL;
     commands_sent(client, client->out.n, &n);
+    bh_smtp_client_chunk_begin(client, &client->slots[!client->first]);
 }
 
 bool bh_smtp_client_wants_body(const struct bh_smtp_client *client, void **ret_tag)
@@ -199,6 +208,9 @@ bh_err bh_smtp_client_body(struct bh_smtp_client *client, bh_str piece, bool is_
     if (!had_dots) /* the cursor did not look at what went out so far */
         client->cursor.crlf = slot->checked;
     err = bh_smtp_client_text_check(slot, piece);
+    if (!err && slot->chunked && /* the server was told how many bytes come */
+        (slot->given_bytes > slot->chunk_bytes || is_last != (slot->given_bytes == slot->chunk_bytes)))
+        err = BH_E_SYNTAX;
     if (err)
         return err;
     client->cursor.piece = slot->message.piece_count;

@@ -174,6 +174,86 @@ static void test_pipelining(void **state)
             "{ready}{A temp DATA 452 4.3.1 full}");
 }
 
+#define CHUNKS "220 mx\r\n>EHLO h\r\n250-mx\r\n250-CHUNKING\r\n250 PIPELINING\r\n"
+#define ADDRESSES ">MAIL FROM:<a@x>\r\n>RCPT TO:<a@y>\r\n"
+#define CHUNK_A ">BDAT 16 LAST\r\n>A: 1\r\n>\r\n>.x\r\n>..\r\n"
+
+/* RFC 3030: no 354 is waited for, no dot is stuffed. A short text goes with its envelope; the next envelope when the
+ * recipient is accepted. */
+static void test_chunks(void **state)
+{
+    struct bh_smtp_client_message two[] = {messages[0], messages[0]};
+
+    (void)state;
+    perform(&plain, two,
+            CHUNKS "@\n@\n" ADDRESSES CHUNK_A "250 ok\r\n250 ok\r\n" ADDRESSES CHUNK_A
+                   "250 2.0.0 first\r\n250 ok\r\n250 ok\r\n250 2.0.0 second\r\n",
+            "{ready}{A delivered end of DATA 250 2.0.0 first}{A delivered end of DATA 250 2.0.0 second}");
+    /* refused at RCPT while the chunk is on its way: the reply to that is no news, and RSET ends the transaction */
+    perform(&plain, two,
+            CHUNKS "@\n@\n" ADDRESSES CHUNK_A "250 ok\r\n550 5.1.1 no\r\n554 5.5.1 none\r\n>RSET\r\n" ADDRESSES CHUNK_A
+                   "250 ok\r\n250 ok\r\n250 ok\r\n451 4.3.0 later\r\n",
+            "{ready}{A perm RCPT TO 550 5.1.1 no}{A temp end of DATA 451 4.3.0 later}");
+    perform(&plain, two, CHUNKS "@\n" ADDRESSES CHUNK_A "553 no\r\n503 a\r\n503 b\r\n@\n>RSET\r\n" ADDRESSES CHUNK_A,
+            "{ready}{A perm MAIL FROM 553 0.0.0 no}");
+    /* a refused chunk, and a server that stays in its transaction: the next one is not to blame */
+    perform(&plain, two,
+            CHUNKS "@\n@\n" ADDRESSES CHUNK_A "250 ok\r\n250 ok\r\n" ADDRESSES CHUNK_A
+                   "554 spam\r\n503 nested\r\n503 a\r\n503 b\r\n",
+            "{ready}{A perm end of DATA 554 0.0.0 spam}{A temp MAIL FROM 503 0.0.0 nested}");
+    /* lost behind the chunk: perhaps delivered */
+    perform(&plain, two, CHUNKS "@\n" ADDRESSES CHUNK_A "#\n",
+            "{ready}{A unknown end of DATA! 0 0.0.0 closed by the peer}"
+            "{over temp MAIL FROM! 0 0.0.0 closed by the peer}");
+    /* in lock step */
+    perform(&plain, two,
+            "220 mx\r\n>EHLO h\r\n250-mx\r\n250 CHUNKING\r\n@\n>MAIL FROM:<a@x>\r\n250 ok\r\n>RCPT TO:<a@y>\r\n"
+            "250 ok\r\n" CHUNK_A "250 done\r\n@\n>MAIL FROM:<a@x>\r\n250 ok\r\n>RCPT TO:<a@y>\r\n450 no\r\n",
+            "{ready}{A delivered end of DATA 250 0.0.0 done}{A temp RCPT TO 450 0.0.0 no}");
+}
+
+/* A long text waits for its recipient; what was told must come, byte for byte. */
+static void test_long_chunk(void **state)
+{
+    static const char *const replies[] = {"220 mx\r\n250-mx\r\n250-CHUNKING\r\n250 PIPELINING\r\n",
+                                          "250 ok\r\n250 ok\r\n"};
+    char rest[100000];
+    struct bh_smtp_client_message m = {.tag = tags[0],
+                                       .mail_from = BH_STR("a@x"),
+                                       .rcpt_to = BH_STR("a@y"),
+                                       .pieces = text_a,
+                                       .piece_count = 3,
+                                       .more_follows = true,
+                                       .size_bytes = 16 + sizeof(rest)};
+    struct bh_smtp_client *client = bh_smtp_client_new(&plain);
+    struct bh_buf written = bh_buf_make(1 << 20);
+    struct bh_smtp_result result;
+    void *whose;
+    bh_str input = bh_str_c(replies[0]);
+
+    (void)state;
+    memset(rest, '.', sizeof(rest));
+    for (size_t i = 0; i + 2 < sizeof(rest); i += 100)
+        memcpy(rest + i, "\r\n", 2);
+    assert_int_equal(bh_smtp_client_next(client, &input, &result), BH_SMTP_CLIENT_READY);
+    drain(client, &written, 8, SIZE_MAX);
+    bh_buf_clear(&written);
+    assert_ok(bh_smtp_client_send(client, &m));
+    drain(client, &written, 8, SIZE_MAX);
+    assert_str(bh_buf_view(&written), "MAIL FROM:<a@x>\r\nRCPT TO:<a@y>\r\n");
+    input = bh_str_c(replies[1]);
+    assert_int_equal(bh_smtp_client_next(client, &input, &result), BH_SMTP_CLIENT_MORE);
+    bh_buf_clear(&written);
+    drain(client, &written, 8, 7);
+    assert_true(bh_smtp_client_wants_body(client, &whose));
+    assert_ok(bh_smtp_client_body(client, bh_str_of(rest, 60000), false));
+    drain(client, &written, 8, 999);
+    assert_int_equal(bh_smtp_client_body(client, bh_str_of(rest, 10), true), BH_E_SYNTAX);
+    bh_smtp_client_free(client);
+    assert_int_equal(written.n, strlen("BDAT 100016 LAST\r\n") + 16 + 60000);
+    bh_buf_free(&written);
+}
+
 static void test_lockstep(void **state)
 {
     (void)state;
@@ -353,6 +433,8 @@ static void give_message(struct pair *pair)
     bh_buf_add(&pair->wanted, BH_STR("|"));
     rest = bh_buf_view(text);
     m.more_follows = bh_random_below(&pair->random.base, 3) == 0;
+    if (bh_str_ends(rest, BH_STR("\r\n")) && bh_random_below(&pair->random.base, 2)) /* else by DATA */
+        m.size_bytes = rest.n;
     m.pieces = pieces;
     for (; m.piece_count < 7; m.piece_count++) {
         size_t n = (size_t)bh_random_below(&pair->random.base, rest.n + 1);
@@ -384,10 +466,12 @@ static void client_turn(struct pair *pair)
 
     bh_buf_consume(&pair->to_client, before - input.n);
     if (event == BH_SMTP_CLIENT_RESULT) {
-        assert_int_equal(result.outcome, BH_SMTP_DELIVERED);
+        if (result.outcome != BH_SMTP_DELIVERED)
+            fail_msg("%u %.*s", result.code, BH_FMT(result.text));
         pair->delivered++;
     }
-    assert_true(event != BH_SMTP_CLIENT_OVER);
+    if (event == BH_SMTP_CLIENT_OVER)
+        fail_msg("%u %.*s", result.code, BH_FMT(result.text));
     if (bh_smtp_client_has_room(pair->client) && pair->given < 200 && bh_random_below(&pair->random.base, 2))
         give_message(pair);
     if (bh_smtp_client_wants_body(pair->client, &whose))
@@ -468,6 +552,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_pipelining),
+        cmocka_unit_test(test_chunks),
+        cmocka_unit_test(test_long_chunk),
         cmocka_unit_test(test_lockstep),
         cmocka_unit_test(test_lost_connections),
         cmocka_unit_test(test_tls_and_auth),
