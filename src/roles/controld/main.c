@@ -9,6 +9,7 @@
 #include "roles/role.h"
 #include "roles/snapshot.h"
 #include "socket.h"
+#include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -475,7 +476,7 @@ static bh_err submit(void *ctx, const struct bh_msg_submit *message, int fd, bh_
     *submitting = (struct submitting){.controld = ctx,
                                       .arena = bh_arena_new(1 << 20),
                                       .message = *message,
-                                      .fd = fd < 0 ? -1 : dup(fd),
+                                      .fd = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 3),
                                       .done = done,
                                       .ctx = done_ctx};
     if (!submitting->arena || (fd >= 0 && submitting->fd < 0))

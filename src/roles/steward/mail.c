@@ -6,6 +6,7 @@
 #include "mail.h"
 #include "queue/message_id.h"
 #include <stdio.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -234,7 +235,7 @@ static bh_err begin_lease(struct steward *steward, struct bh_ipc_message *messag
         return err;
     }
     if (message->fd_count == 1)
-        lease->body_fd = dup(message->fds[0]);
+        lease->body_fd = fcntl(message->fds[0], F_DUPFD_CLOEXEC, 3);
     find_address(lease);
     handlers[lease->address].run(lease);
     return BH_OK;
