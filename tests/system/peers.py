@@ -1,4 +1,5 @@
-"""The peers in the test world: Knot (the root and the parents), unbound (everybody's resolver), Postfix (a receiver).
+"""The peers in the test world: Knot (the root and the parents), unbound (everybody's resolver), Postfix (a receiver); other
+mail servers are in mtas.py.
 
 Each has a folder of its own and is configured from scratch; nothing of the machine's own /etc is used."""
 import email
@@ -198,7 +199,7 @@ class Received:
 
     def __init__(self, raw, client, helo, mail_from, rcpt_to, tls):
         self.raw, self.client, self.helo, self.mail_from, self.rcpt_to = raw, client, helo, mail_from, rcpt_to
-        self.tls = tls
+        self.tls, self.received = tls, ""  # the receiver's own line, where it is kept
         self.headers = email.message_from_bytes(raw)
 
 

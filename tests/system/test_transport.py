@@ -6,6 +6,7 @@ import hashlib
 import http.server
 import json
 import os
+import socket
 import sqlite3
 import ssl
 import subprocess
@@ -25,7 +26,8 @@ from world import PLATFORM, RECEIVER
 
 SIGNED, STS_HOST, ZONE = "192.0.2.181", "203.0.113.99", "secure.example"
 CASES = ("dane-ok", "dane-ta", "dane-bad", "dane-stripped", "dane-unusable", "sts-ok", "sts-untrusted", "sts-elsewhere",
-         "sts-testing", "sts-stripped", "may-broken", "plain", "seven", "refusing", "slow")
+         "sts-testing", "sts-stripped", "may-broken", "plain", "seven", "refusing", "slow", "eyeballs", "bogus")
+DEAD6 = "2001:db8:dead::25"  # takes no connection and says nothing
 ADDRESS = {case: "203.0.113.%d" % (101 + i) for i, case in enumerate(CASES)}
 
 
@@ -78,7 +80,15 @@ def certificate_hash(pem):
 
 
 class Policies(http.server.BaseHTTPRequestHandler):
-    texts, asked = {}, []
+    texts, asked, reports = {}, [], {}
+
+    def do_POST(self):
+        """A report by https (RFC 8460 5.4)."""
+        assert self.headers["Content-Type"] == "application/tlsrpt+gzip"
+        self.reports[self.path] = self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(201)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
 
     def do_GET(self):
         host = self.headers["Host"]
@@ -114,15 +124,25 @@ def outside(world, behalf):
         "sts-testing": Sink(ADDRESS["sts-testing"], own), "sts-stripped": Sink(ADDRESS["sts-stripped"]),
         "may-broken": Sink(ADDRESS["may-broken"], broken_tls=True), "plain": Sink(ADDRESS["plain"]),
         "seven": Sink(ADDRESS["seven"], eight_bit=False), "refusing": Sink(ADDRESS["refusing"], refuse="550 5.1.1 no such user"),
-        "slow": Sink(ADDRESS["slow"], refuse="451 4.2.1 later")}
+        "slow": Sink(ADDRESS["slow"], refuse="451 4.2.1 later"), "eyeballs": Sink(ADDRESS["eyeballs"]),
+        "bogus": Sink(ADDRESS["bogus"])}
+    run("ip", "-6", "addr", "add", DEAD6 + "/128", "dev", "lo", "nodad")
+    dead = [socket.create_server((DEAD6, 25), family=socket.AF_INET6, backlog=0)]  # its queue is full: SYNs are dropped
+    for _ in range(4):
+        dead.append(socket.socket(socket.AF_INET6))
+        dead[-1].setblocking(False)
+        dead[-1].connect_ex((DEAD6, 25))
     knot = SigningKnot(world.folder / "knot-secure", SIGNED)
     knot.glue = "ns." + ZONE
     records = ["ns A " + SIGNED]
     for case in CASES:
         records += ["%s MX 10 mx-%s" % (case, case), "mx-%s A %s" % (case, ADDRESS[case])]
+        if case == "eyeballs":
+            records += ["mx-eyeballs AAAA " + DEAD6]
         if case.startswith("sts"):
             records += ['_mta-sts.%s TXT "v=STSv1; id=1;"' % case, "mta-sts.%s A %s" % (case, STS_HOST)]
-            records += ['_smtp._tls.%s TXT "v=TLSRPTv1; rua=mailto:tls.%s@receiver.example"' % (case, case)]
+            to = "https://mta-sts.%s.%s/report" % (case, ZONE) if case == "sts-ok" else "mailto:tls.%s@receiver.example" % case
+            records += ['_smtp._tls.%s TXT "v=TLSRPTv1; rua=%s"' % (case, to)]
             Policies.texts["mta-sts.%s.%s" % (case, ZONE)] = policy(
                 "testing" if case == "sts-testing" else "enforce",
                 "mx.elsewhere.example" if case == "sts-elsewhere" else "mx-%s.%s" % (case, ZONE))
@@ -136,9 +156,10 @@ def outside(world, behalf):
     knot.add_zone(ZONE, *records)
     knot.start()
     anchor = folder / "anchor.key"
-    anchor.write_text("%s. 3600 IN DNSKEY %s\n" % (ZONE, knot.key()))
+    # the second zone is anchored too, but nobody signs it: somebody in between has taken the signatures away
+    anchor.write_text("".join("%s. 3600 IN DNSKEY %s\n" % (zone, knot.key()) for zone in (ZONE, "bogus.example")))
     anchor.chmod(0o644)
-    world.publish("example", ["secure NS ns.secure", "ns.secure A " + SIGNED])
+    world.publish("example", ["secure NS ns.secure", "ns.secure A " + SIGNED, "bogus MX 10 mx.bogus", "mx.bogus A " + ADDRESS["bogus"]])
     web = http.server.ThreadingHTTPServer((STS_HOST, 443), Policies)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(str(good[0]), str(good[1]))
@@ -155,6 +176,8 @@ def outside(world, behalf):
     behalf.config.write_text(before)
     behalf.start()
     web.shutdown()
+    for sock in dead:
+        sock.close()
     for sink in sinks.values():
         sink.stop()
     knot.stop()
@@ -203,6 +226,21 @@ def test_talked_down_waits(outside, behalf, case):
     assert event["event"] == "deferred", event
     assert not outside[case].messages, "it went out all the same"
     print(case, event["detail"].get("enhanced"), event["text"])
+
+
+def test_bogus_waits(outside, behalf):
+    """Answers that DNSSEC disproves are none: the mail waits."""
+    event = outcome(behalf, submit("user@bogus.example"))
+    assert event["event"] == "deferred" and event["detail"]["enhanced"].startswith("4."), event
+    assert outside["bogus"].connections == 0
+
+
+def test_dead_ipv6_costs_little(outside, behalf):
+    """RFC 8305: the next address is tried while the first one says nothing."""
+    event = send_to(behalf, "eyeballs")
+    assert (event["event"], event["detail"]["attempt"]) == ("delivered", 1), event
+    assert ADDRESS["eyeballs"] in event["detail"]["remote"] and event["detail"]["took_ms"] < 10000, event
+    print("took %d ms beside a dead address" % event["detail"]["took_ms"])
 
 
 def test_policy_is_kept(outside, behalf):
@@ -316,22 +354,30 @@ def test_explain(outside, behalf):
 def test_report_of_tls(world, outside, behalf):
     """What was counted above, told to those who ask; the day is over when we say so."""
     database = behalf.folder / "state/reports/transport.db"
+
+    def counted():
+        with sqlite3.connect(database) as db:
+            return {row[0].split(".")[0] for row in db.execute("SELECT domain FROM tls_result")}
+    wait_until(lambda: {c for c in CASES if c.startswith("sts-")} <= counted(), 70, "the senders tell what they counted")
     behalf.stop()
     with sqlite3.connect(database) as db:
         rows = db.execute("SELECT domain, policy_type, failure, count FROM tls_result").fetchall()
-        db.execute("UPDATE tls_result SET day = day - 1")
+        db.execute("UPDATE tls_result SET day = day - 2")
         db.execute("DELETE FROM tls_result WHERE domain NOT LIKE 'sts-%'")
     db.close()
     print(rows)
     world.postfix.new_messages()
     behalf.start()
     reports = {}
-    for got in world.postfix.wait_for(5, 90):
+    for got in world.postfix.wait_for(4, 90):
         assert got.headers["TLS-Report-Submitter"] and got.headers.get_param("report-type") == "tlsrpt"
         part = [p for p in got.headers.walk() if p.get_content_type() == "application/tlsrpt+gzip"][0]
         report = json.loads(gzip.decompress(part.get_payload(decode=True)))
         reports[got.headers["TLS-Report-Domain"]] = report
         check_report(report)
+    wait_until(lambda: "/report" in Policies.reports, 30, "the report by https")
+    reports["sts-ok." + ZONE] = json.loads(gzip.decompress(Policies.reports["/report"]))
+    check_report(reports["sts-ok." + ZONE])
     ok = reports["sts-ok." + ZONE]["policies"][0]
     assert ok["policy"]["policy-type"] == "sts" and ok["summary"]["total-successful-session-count"] >= 1
     bad = reports["sts-untrusted." + ZONE]["policies"][0]

@@ -5,8 +5,8 @@
  *      result ─▶ dsn_prepare (reads the message) ─▶ commit: result and notice ─▶ dsn_schedule
  */
 #include "mail/dsn.h"
-#include "roles/config.h"
 #include "internal.h"
+#include "roles/config.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>

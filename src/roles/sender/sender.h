@@ -11,8 +11,8 @@
 #define BH_ROLES_SENDER_SENDER_H
 
 #include "io/chan.h"
-#include "mail/tls_policy.h"
 #include "mail/bounce/classify.h"
+#include "mail/tls_policy.h"
 #include "mail/verp.h"
 #include "proto/smtp/client.h"
 #include "roles/role.h"

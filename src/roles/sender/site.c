@@ -331,8 +331,12 @@ static void print_policy(const struct site *site, const struct mx_host *host, st
 
     if (host->tlsa != BH_TLSA_ABSENT) {
         note->policy_type = "tlsa";
-        while (bh_cur_left(&records))
-            print_tlsa(text, bh_cur_str(&records));
+        while (bh_cur_left(&records)) {
+            bh_str rdata = bh_cur_str(&records);
+
+            if (rdata.n > 3) /* as they were kept */
+                print_tlsa(text, rdata);
+        }
         bh_buf_printf(patterns, "%s\n", host->name);
     } else if (site->sts_mode != BH_STS_NONE && bh_sts_policy_read(bh_buf_view(&site->sts_policy), &policy) == BH_OK) {
         note->policy_type = "sts";
