@@ -23,7 +23,7 @@ from judge import judge_received, judge_signatures
 from peers import Knot
 from processes import Process, run, wait_until
 from sink import Sink
-from world import PLATFORM, RECEIVER
+from world import PLATFORM
 
 SIGNED, STS_HOST, ZONE = "192.0.2.181", "203.0.113.99", "secure.example"
 CASES = ("dane-ok", "dane-ta", "dane-bad", "dane-stripped", "dane-unusable", "sts-ok", "sts-untrusted", "sts-elsewhere",
