@@ -15,6 +15,7 @@ static const char help[] =
     "       behalf domain publish NAME --server ADDR --tsig-key FILE [--zone NAME] [--dry-run]\n"
     "       behalf domain set NAME [--customer NAME] --tls opportunistic|required|verified\n"
     "       behalf domain set NAME [--customer NAME] --dnssec on|off\n"
+    "       behalf domain set NAME [--customer NAME] --pool POOL\n"
     "       behalf domain check --wait, history, canary, remove, zone add|remove|list|import|export:\n"
     "           see behalf domain history --help\n"
     "\n"
@@ -32,13 +33,14 @@ static const char help[] =
     "  --bounces WORD        manual: ours (default) or customer: whose domain is in the bounce address\n"
     "  --tls WORD            set: how its mail leaves: TLS where it works (the default), TLS or not at all, or\n"
     "                        only to a server that proves its name\n"
+    "  --pool POOL           set: the egress addresses its mail leaves from; see behalf pool --help\n"
     "  --dmarc-policy WORD   delegation: p= of the _dmarc records that we publish: none, quarantine, reject\n"
     "  --bounce-label, --link-label, --img-label, --selector-prefix LABEL\n"
     "                        instead of bounce, link, img, bh: for names that are taken already\n";
 
 struct domain_options {
     const char *customer, *approach, *bounces, *policy, *bounce_label, *link_label, *img_label, *selector, *format,
-        *provider, *limit, *tls, *dnssec;
+        *provider, *limit, *tls, *dnssec, *pool;
 };
 
 /* ---- printing ---- */
@@ -205,13 +207,16 @@ static int list(const struct bh_cli *cli, const struct domain_options *o)
 
 static int set(const struct bh_cli *cli, const struct domain_options *o, const char *name)
 {
-    json_t *args = one_domain(o, name);
+    json_t *args;
 
+    if (o->pool && !o->tls && !o->dnssec)
+        return bh_cli_pool_assign(cli, o->pool, o->customer, name);
+    args = one_domain(o, name);
     if (o->dnssec && !o->tls && add_switch(args, "dnssec", o->dnssec))
         return ask_and_print(cli, "dnssec", args, bh_dns_print_keys);
-    if (!o->tls || o->dnssec) {
+    if (!o->tls || o->dnssec || o->pool) {
         json_decref(args);
-        return bh_cli_fail("domain", "set needs --tls WORD, or --dnssec on|off; see behalf domain --help");
+        return bh_cli_fail("domain", "set needs --tls WORD, --dnssec on|off or --pool POOL; see behalf domain --help");
     }
     bh_json_add(args, "tls", o->tls);
     return bh_control_do(cli, "domain", "tls", args, "set the TLS of", name);
@@ -241,6 +246,7 @@ int bh_cli_domain(struct bh_cli *cli, int argc, char **argv)
                                             {.name = "dry-run", .flag = &publish.dry_run},
                                             {.name = "limit", .value = &o.limit},
                                             {.name = "tls", .value = &o.tls},
+                                            {.name = "pool", .value = &o.pool},
                                             {.name = "dnssec", .value = &o.dnssec},
                                             {0}};
     int status;

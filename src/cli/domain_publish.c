@@ -85,12 +85,12 @@ static void take_records(struct update *u, const json_t *records)
     }
 }
 
-/* The signed message; its size, 0 when it does not fit. */
-static size_t make_message(struct update *u, bh_str zone, const struct bh_dns_tsig_key *key, unsigned char *packet)
+/* The signed message; its size, 0 when it does not fit. `ret_tsig` is what the response is checked with. */
+static size_t make_message(struct update *u, bh_str zone, const struct bh_dns_tsig_key *key, unsigned char *packet,
+                           struct bh_dns_tsig *ret_tsig)
 {
     struct bh_buf out = bh_buf_make(MESSAGE_MAX);
     struct bh_dns_name apex;
-    struct bh_dns_tsig tsig;
     uint16_t id;
     size_t n = 0;
 
@@ -109,32 +109,42 @@ static size_t make_message(struct update *u, bh_str zone, const struct bh_dns_ts
         bh_buf_add(&out, bh_buf_view(&u->additions));
         if (!bh_buf_err(&out) && out.n + BH_DNS_TSIG_ROOM <= MESSAGE_MAX) {
             memcpy(packet, out.p, out.n);
-            bh_dns_tsig_begin(&tsig, key);
-            tsig.original_id = id;
-            n = bh_dns_tsig_sign(&tsig, (uint64_t)(bh_clock_now() / 1000), packet, out.n, MESSAGE_MAX);
+            bh_dns_tsig_begin(ret_tsig, key);
+            ret_tsig->original_id = id;
+            n = bh_dns_tsig_sign(ret_tsig, (uint64_t)(bh_clock_now() / 1000), packet, out.n, MESSAGE_MAX);
         }
     }
     bh_buf_free(&out);
     return n;
 }
 
+/* "192.0.2.1", "192.0.2.1:53", "2001:db8::1" or "[2001:db8::1]:53". */
 static bool parse_server(const char *text, struct sockaddr_storage *ret_address, socklen_t *ret_n)
 {
     struct sockaddr_in *v4 = (struct sockaddr_in *)ret_address;
     struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)ret_address;
-    bh_str port, host = bh_str_cut(bh_str_c(text), ':', &port);
+    bh_str host = bh_str_c(text), port = {NULL, 0};
     uint64_t number = 53;
     char literal[64];
 
     memset(ret_address, 0, sizeof(*ret_address));
-    if (inet_pton(AF_INET6, text, &v6->sin6_addr) == 1) {
+    if (*text == '[') {
+        host = bh_str_cut(bh_str_skip(host, 1), ']', &port);
+        if (!port.p || (port.n && *port.p != ':'))
+            return false;
+        port = port.n ? bh_str_skip(port, 1) : (bh_str){NULL, 0};
+    } else if (bh_str_find(host, ':') == bh_str_rfind(host, ':')) {
+        host = bh_str_cut(host, ':', &port);
+    }
+    if (bh_str_to_c(host, literal, sizeof(literal)) || (port.p && (bh_str_to_u64(port, 65535, &number) || number == 0)))
+        return false;
+    if (inet_pton(AF_INET6, literal, &v6->sin6_addr) == 1) {
         v6->sin6_family = AF_INET6;
-        v6->sin6_port = htons(53);
+        v6->sin6_port = htons((uint16_t)number);
         *ret_n = sizeof(*v6);
         return true;
     }
-    if (bh_str_to_c(host, literal, sizeof(literal)) || inet_pton(AF_INET, literal, &v4->sin_addr) != 1 ||
-        (port.p && bh_str_to_u64(port, 65535, &number)))
+    if (inet_pton(AF_INET, literal, &v4->sin_addr) != 1)
         return false;
     v4->sin_family = AF_INET;
     v4->sin_port = htons((uint16_t)number);
@@ -142,23 +152,56 @@ static bool parse_server(const char *text, struct sockaddr_storage *ret_address,
     return true;
 }
 
-/* Sends over TCP; the response's code, -1 when there was none. */
-static int exchange(const struct sockaddr_storage *address, socklen_t n, const unsigned char *packet, size_t size)
+enum { NO_ANSWER = -1, NOT_PROVEN = -2 };
+
+/* Whose answer is it? One that says that our signature is wrong cannot be signed (RFC 8945 5.2). */
+static int judge(bh_str response, const struct bh_dns_tsig *sent, const unsigned char *packet)
+{
+    struct bh_dns_message message;
+    int code = response.n >= 12 ? (unsigned char)response.p[3] & 15 : NO_ANSWER;
+
+    if (code == NO_ANSWER || memcmp(response.p, packet, 2) != 0 || !(response.p[2] & 0x80) ||
+        bh_dns_message_parse(response, &message) != BH_OK)
+        return NO_ANSWER;
+    if (code == 9) /* NOTAUTH */
+        return code;
+    return bh_dns_tsig_verify(&message, sent, (uint64_t)(bh_clock_now() / 1000)) == BH_OK ? code : NOT_PROVEN;
+}
+
+static bool send_all(int fd, const unsigned char *packet, size_t size)
+{
+    unsigned char length[2] = {(unsigned char)(size >> 8), (unsigned char)size};
+
+    return send(fd, length, 2, MSG_NOSIGNAL) == 2 && send(fd, packet, size, MSG_NOSIGNAL) == (ssize_t)size;
+}
+
+/* Its size; 0 when there is none. */
+static size_t receive(int fd, unsigned char *room)
+{
+    unsigned char length[2];
+    size_t n;
+
+    if (recv(fd, length, 2, MSG_WAITALL) != 2)
+        return 0;
+    n = (size_t)length[0] << 8 | length[1];
+    return n <= MESSAGE_MAX && recv(fd, room, n, MSG_WAITALL) == (ssize_t)n ? n : 0;
+}
+
+/* Sends over TCP; the response's code, or NO_ANSWER, NOT_PROVEN. */
+static int exchange(struct update *u, const struct sockaddr_storage *address, socklen_t n, bh_str packet,
+                    const struct bh_dns_tsig *sent)
 {
     struct timeval limit = {.tv_sec = TIMEOUT_S};
-    unsigned char length[2] = {(unsigned char)(size >> 8), (unsigned char)size}, head[14];
-    int fd = socket(address->ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0), code = -1;
-    ssize_t got = 0;
+    unsigned char *room = bh_arena_alloc(u->arena, MESSAGE_MAX);
+    int fd = room ? socket(address->ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0) : -1, code = NO_ANSWER;
 
     if (fd < 0)
-        return -1;
+        return code;
     (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
     (void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
-    if (connect(fd, (const struct sockaddr *)address, n) == 0 && send(fd, length, 2, MSG_NOSIGNAL) == 2 &&
-        send(fd, packet, size, MSG_NOSIGNAL) == (ssize_t)size)
-        got = recv(fd, head, sizeof(head), MSG_WAITALL);
-    if (got == (ssize_t)sizeof(head) && memcmp(head + 2, packet, 2) == 0 && head[4] & 0x80)
-        code = head[5] & 15;
+    if (connect(fd, (const struct sockaddr *)address, n) == 0 &&
+        send_all(fd, (const unsigned char *)packet.p, packet.n))
+        code = judge(bh_str_of((const char *)room, receive(fd, room)), sent, (const unsigned char *)packet.p);
     (void)close(fd);
     return code;
 }
@@ -168,7 +211,12 @@ static int say_result(int code)
     switch (code) {
     case 0:
         return BH_EXIT_OK;
-    case -1:
+    case NOT_PROVEN:
+        (void)bh_cli_fail("domain",
+                          "the answer is not signed by the key, so it may be anybody's; nothing is known about "
+                          "the update");
+        return BH_EXIT_TEMPFAIL;
+    case NO_ANSWER:
         (void)bh_cli_fail("domain", "the server did not answer; nothing is known about the update");
         return BH_EXIT_TEMPFAIL;
     case 6: /* YXDOMAIN */
@@ -187,6 +235,7 @@ static int send_update(struct update *u, bh_str zone, const struct bh_publish_op
 {
     static const size_t keys_max = 1;
     struct bh_dns_tsig_key key;
+    struct bh_dns_tsig sent;
     struct bh_buf text = {0};
     struct sockaddr_storage address;
     unsigned char *packet = bh_arena_alloc(u->arena, MESSAGE_MAX);
@@ -195,15 +244,17 @@ static int send_update(struct update *u, bh_str zone, const struct bh_publish_op
     int status;
 
     if (!parse_server(o->server, &address, &n))
-        return bh_cli_fail("domain", "--server %s: write 192.0.2.1, 192.0.2.1:53 or 2001:db8::1", o->server);
+        return bh_cli_fail("domain", "--server %s: write 192.0.2.1, 192.0.2.1:53, 2001:db8::1 or [2001:db8::1]:53",
+                           o->server);
     if (bh_cli_read(o->tsig_key, 65536, false, &text) ||
         bh_dns_key_file_read(bh_buf_view(&text), &key, keys_max, &count) || count != 1) {
         bh_buf_free(&text);
         return bh_cli_fail("domain", "--tsig-key %s: must be a file with one key, as tsig-keygen writes it",
                            o->tsig_key);
     }
-    size = packet ? make_message(u, zone, &key, packet) : 0;
-    status = size ? say_result(exchange(&address, n, packet, size)) : bh_cli_fail("domain", "the update is too long");
+    size = packet ? make_message(u, zone, &key, packet, &sent) : 0;
+    status = size ? say_result(exchange(u, &address, n, bh_str_of((const char *)packet, size), &sent))
+                  : bh_cli_fail("domain", "the update is too long");
     bh_wipe(&key, sizeof(key));
     bh_wipe(text.p, text.n);
     bh_buf_free(&text);

@@ -6,7 +6,7 @@
 #include "cli.h"
 
 struct bh_publish_options {
-    const char *server; /* "192.0.2.1" or with ":53" */
+    const char *server; /* "192.0.2.1", "2001:db8::1", or with a port: "[2001:db8::1]:53" */
     const char *tsig_key;
     const char *zone; /* NULL: the zone that the last check found, or the registrable domain */
     bool dry_run;

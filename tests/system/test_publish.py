@@ -26,6 +26,12 @@ def make_knot(folder, extra):
     return server
 
 
+def serve(server, name, extra):
+    server.stop()
+    server.zones[OWN] = (RECORDS + extra, "customer") if name == "bind" else RECORDS[1:] + extra
+    server.start()
+
+
 @pytest.mark.parametrize("make", [make_bind, make_knot])
 def test_from_added_to_verified(world, behalf, make):
     name = make.__name__.removeprefix("make_")
@@ -43,13 +49,16 @@ def test_from_added_to_verified(world, behalf, make):
         assert "would add" in behalf.call(*arguments, "--dry-run")
         assert behalf.json("domain", "check", domain)["state"] == "pending"
         assert "leave  CNAME  bounce.%s" % domain in behalf.call(*arguments, "--dry-run")  # an A record stands there
-        server.stop()
-        server.zones[OWN] = (RECORDS, "customer") if name == "bind" else RECORDS[1:]
-        server.start()
+        serve(server, name, ["link.%s HINFO a b" % name])  # which no check asks for: only the condition finds it
+        with pytest.raises(CommandFailed, match="something stands at one of the names already"):
+            behalf.call(*arguments)
+        assert behalf.json("domain", "check", domain)["state"] == "pending"  # all or nothing
+        serve(server, name, [])
         said = behalf.call(*arguments)
         print(said)
         assert "is verified" in said
         assert "nothing to add" in behalf.call(*arguments)
+        assert "nothing to add" in behalf.call(*arguments[:4], CUSTOMER_NS1 + ":53", *arguments[5:])
         key.write_text(KEY.replace(SECRET, "d3Jvbmc="))
         behalf.json("domain", "add", "other." + OWN, "--customer", customer, "--approach", "cname")
         with pytest.raises(CommandFailed, match="does not accept the key"):

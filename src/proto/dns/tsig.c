@@ -91,7 +91,7 @@ static bh_err read_record(const struct bh_dns_message *query, struct bh_dns_tsig
     ret_fields->fudge = bh_cur_u16(&cur);
     ret_fields->mac = bh_cur_bytes(&cur, bh_cur_u16(&cur));
     tsig->original_id = bh_cur_u16(&cur);
-    good = bh_cur_u16(&cur) == 0 && good; /* the error, which only responses have */
+    tsig->error = bh_cur_u16(&cur);
     ret_fields->other = bh_cur_bytes(&cur, bh_cur_u16(&cur));
     if (!good || !bh_cur_done(&cur) || ret_fields->mac.n > BH_DNS_TSIG_MAC_BYTES)
         return BH_E_SYNTAX;
@@ -123,6 +123,8 @@ bh_err bh_dns_tsig_check(const struct bh_dns_message *query, const struct bh_dns
 
     *ret_tsig = (struct bh_dns_tsig){0};
     err = read_record(query, ret_tsig, &fields);
+    if (!err && ret_tsig->error) /* which only responses have */
+        err = BH_E_SYNTAX;
     if (err)
         return err;
     ret_tsig->key = find_key(keys, count, &ret_tsig->key_name);
@@ -141,6 +143,33 @@ bh_err bh_dns_tsig_check(const struct bh_dns_message *query, const struct bh_dns
     ret_tsig->mac_n = sizeof mac;
     if (now_s > ret_tsig->time_signed + fields.fudge || ret_tsig->time_signed > now_s + fields.fudge)
         return deny(ret_tsig, BH_DNS_TSIG_BADTIME);
+    return BH_OK;
+}
+
+bh_err bh_dns_tsig_verify(const struct bh_dns_message *response, const struct bh_dns_tsig *sent, uint64_t now_s)
+{
+    unsigned char plain[BH_DNS_MESSAGE_MAX], mac[BH_DNS_TSIG_MAC_BYTES];
+    struct bh_dns_tsig tsig = {.key = sent->key, .mac_n = sent->mac_n};
+    struct fields fields;
+    bh_err err;
+
+    memcpy(tsig.mac, sent->mac, sizeof tsig.mac);
+    if (!response->tsig_at)
+        return BH_E_DENIED;
+    err = read_record(response, &tsig, &fields);
+    if (err)
+        return err;
+    (void)bh_dns_tsig_strip(response, plain);
+    plain[0] = (unsigned char)(tsig.original_id >> 8);
+    plain[1] = (unsigned char)tsig.original_id;
+    err = compute(&tsig, (bh_str){(char *)plain, response->tsig_at}, fields.fudge, fields.other, mac);
+    if (err)
+        return err;
+    if (!bh_dns_name_eq(bh_dns_name_view(&tsig.key_name), bh_dns_name_view(&sent->key->name)) ||
+        !bh_dns_name_eq(bh_dns_name_view(&tsig.algorithm), algorithm_name()) ||
+        !bh_str_eq_secret((bh_str){(char *)mac, sizeof mac}, fields.mac) || now_s > tsig.time_signed + fields.fudge ||
+        tsig.time_signed > now_s + fields.fudge)
+        return BH_E_DENIED;
     return BH_OK;
 }
 

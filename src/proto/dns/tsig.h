@@ -41,7 +41,11 @@ size_t bh_dns_tsig_strip(const struct bh_dns_message *query, unsigned char *out)
 /* Appends the TSIG record to the response packet[n] with room for `cap` bytes (n + BH_DNS_TSIG_ROOM suffices) and
  * returns the new size; 0 when it does not fit or cannot be computed. BADKEY and BADSIG go unsigned. */
 size_t bh_dns_tsig_sign(struct bh_dns_tsig *tsig, uint64_t now_s, unsigned char *packet, size_t n, size_t cap);
-/* Signs a query of ours, for tests and NOTIFY; as bh_dns_tsig_sign with a fresh `tsig`. */
+/* Begins a query of ours, to be signed by bh_dns_tsig_sign. */
 void bh_dns_tsig_begin(struct bh_dns_tsig *tsig, const struct bh_dns_tsig_key *key);
+/* Checks the response to a query that was signed with `sent` (RFC 8945 5.3). BH_E_DENIED: it is not signed, not by our
+ * key, not for this query, or not now; BH_E_SYNTAX, BH_E_CRYPTO. */
+BH_MUST bh_err bh_dns_tsig_verify(const struct bh_dns_message *response, const struct bh_dns_tsig *sent,
+                                  uint64_t now_s);
 
 #endif

@@ -155,10 +155,50 @@ static void test_tsig(void **state)
     }
 }
 
+/* What a server answers to a query of ours counts when it is signed for that query. */
+static void test_tsig_response(void **state)
+{
+    static const struct bh_dns_tsig_key key = {.secret = "0123456789abcdef", .secret_n = 16};
+    struct bh_dns_tsig_key named = key, other;
+    struct bh_dns_tsig sent, seen;
+    struct bh_dns_message query, response;
+    unsigned char packet[1000], answer[1000];
+    struct bh_buf plain = bh_buf_make(1000);
+    struct bh_dns_message parsed;
+    size_t n, size;
+
+    (void)state;
+    named.name = name_of("key");
+    other = named;
+    other.secret[0] ^= 1;
+    parse_query(&plain, "example", BH_DNS_SOA, &parsed);
+    memcpy(packet, plain.p, plain.n);
+    bh_dns_tsig_begin(&sent, &named);
+    n = bh_dns_tsig_sign(&sent, 1000, packet, plain.n, sizeof packet);
+    assert_ok(bh_dns_message_parse((bh_str){(char *)packet, n}, &query));
+    assert_ok(bh_dns_tsig_check(&query, &named, 1, 1001, &seen));
+    memcpy(answer, plain.p, plain.n);
+    answer[2] |= 0x80;
+    size = bh_dns_tsig_sign(&seen, 1002, answer, plain.n, sizeof answer);
+    assert_ok(bh_dns_message_parse((bh_str){(char *)answer, size}, &response));
+    assert_ok(bh_dns_tsig_verify(&response, &sent, 1003));
+    assert_int_equal(bh_dns_tsig_verify(&response, &sent, 9999), BH_E_DENIED);
+    answer[3] |= 5; /* REFUSED, by somebody on the way */
+    assert_int_equal(bh_dns_tsig_verify(&response, &sent, 1003), BH_E_DENIED);
+    answer[3] &= 0xf0;
+    sent.mac[0] ^= 1; /* the answer to another query */
+    assert_int_equal(bh_dns_tsig_verify(&response, &sent, 1003), BH_E_DENIED);
+    sent.mac[0] ^= 1;
+    sent.key = &other;
+    assert_int_equal(bh_dns_tsig_verify(&response, &sent, 1003), BH_E_DENIED);
+    assert_int_equal(bh_dns_tsig_verify(&parsed, &sent, 1003), BH_E_DENIED); /* not signed at all */
+    bh_buf_free(&plain);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_axfr), cmocka_unit_test(test_catalog),
-                                       cmocka_unit_test(test_tsig)};
+                                       cmocka_unit_test(test_tsig), cmocka_unit_test(test_tsig_response)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
