@@ -160,7 +160,13 @@ static json_t *open_answer(const struct bh_cli *cli, const char *noun, json_t *a
     return result;
 }
 
-json_t *bh_control_ask(const struct bh_cli *cli, const char *noun, const char *verb, json_t *args, int fd,
+/* As typed. */
+static const char *said_noun(const char *noun, const char *verb)
+{
+    return strcmp(noun, "message") == 0 && strcmp(verb, "send") == 0 ? "send" : noun;
+}
+
+json_t *bh_control_try(const struct bh_cli *cli, const char *noun, const char *verb, json_t *args, int fd,
                        int *ret_exit)
 {
     struct waiting waiting = {0};
@@ -168,9 +174,7 @@ json_t *bh_control_ask(const struct bh_cli *cli, const char *noun, const char *v
     int connection = -1;
     bh_err err;
 
-    const char *said = strcmp(noun, "message") == 0 && strcmp(verb, "send") == 0 ? "send" : noun; /* as typed */
-
-    *ret_exit = connect_to(cli, said, &connection);
+    *ret_exit = connect_to(cli, said_noun(noun, verb), &connection);
     if (*ret_exit) {
         json_decref(args);
         return NULL;
@@ -184,10 +188,18 @@ json_t *bh_control_ask(const struct bh_cli *cli, const char *noun, const char *v
     if (err) {
         json_decref(waiting.answer);
         *ret_exit = err == BH_E_LIMIT ? BH_EXIT_USAGE : BH_EXIT_TEMPFAIL;
-        (void)bh_cli_fail(said, "the daemon did not answer: %s", bh_err_text(err));
+        (void)bh_cli_fail(said_noun(noun, verb), "the daemon did not answer: %s", bh_err_text(err));
         return NULL;
     }
-    return open_answer(cli, said, waiting.answer, ret_exit);
+    return waiting.answer ? waiting.answer : json_object();
+}
+
+json_t *bh_control_ask(const struct bh_cli *cli, const char *noun, const char *verb, json_t *args, int fd,
+                       int *ret_exit)
+{
+    json_t *answer = bh_control_try(cli, noun, verb, args, fd, ret_exit);
+
+    return answer ? open_answer(cli, said_noun(noun, verb), answer, ret_exit) : NULL;
 }
 
 int bh_control_do(const struct bh_cli *cli, const char *noun, const char *verb, json_t *args, const char *done,

@@ -9,6 +9,11 @@
 json_t *bh_control_ask(const struct bh_cli *cli, const char *noun, const char *verb, json_t *args, int fd,
                        int *ret_exit);
 
+/* The same, but gives the whole answer, {"ok", "result"} or {"ok", "error": {"code", "detail", "fix"}}, and says
+ * nothing of an error in it. NULL: the daemon could not be asked. */
+json_t *bh_control_try(const struct bh_cli *cli, const char *noun, const char *verb, json_t *args, int fd,
+                       int *ret_exit);
+
 /* The same where only success matters to the caller: prints the result with --json, else `done` with %s replaced by
  * `name` (both may be NULL: nothing is said). Returns the exit status. */
 int bh_control_do(const struct bh_cli *cli, const char *noun, const char *verb, json_t *args, const char *done,

@@ -2,6 +2,7 @@
 #include "commands.h"
 #include "control.h"
 #include "dns_query.h"
+#include "domain_import.h"
 #include "domain_life.h"
 #include "domain_publish.h"
 #include "domain_records.h"
@@ -13,6 +14,8 @@ static const char help[] =
     "       behalf domain records NAME [--format table|zone|csv|json | --provider ID]\n"
     "       behalf domain preview NAME\n"
     "       behalf domain publish NAME --server ADDR --tsig-key FILE [--zone NAME] [--dry-run]\n"
+    "       behalf domain import [FILE.csv...] [--key-table FILE --signing-table FILE] [--customer NAME]\n"
+    "           [--approach WORD] [--dry-run]\n"
     "       behalf domain set NAME [--customer NAME] --tls opportunistic|required|verified\n"
     "       behalf domain set NAME [--customer NAME] --dnssec on|off\n"
     "       behalf domain set NAME [--customer NAME] --pool POOL\n"
@@ -23,7 +26,8 @@ static const char help[] =
     "DNS records the customer publishes; check looks at them now; show tells state, records, keys and what to\n"
     "do; checks is the history; zone is what our name servers answer for a delegated domain. records --provider\n"
     "tells what to type into the form of a DNS provider; preview shows for a name that is not added yet who its\n"
-    "DNS provider is, and what each approach would ask for.\n"
+    "DNS provider is, and what each approach would ask for. import takes over the domains, keys and labels of\n"
+    "another set-up: OpenDKIM's tables, or CSV; see behalf-domain(1).\n"
     "\n"
     "  --approach WORD       delegation: the customer delegates NAME by NS; cname: he creates CNAMEs once;\n"
     "                        manual: he pastes records and does so again when they change; relay: mail\n"
@@ -230,6 +234,7 @@ int bh_cli_domain(struct bh_cli *cli, int argc, char **argv)
     } looks[] = {{"show", print_domain}, {"check", print_domain}, {"checks", print_history}, {"zone", print_zone}};
     struct domain_options o = {0};
     struct bh_publish_options publish = {0};
+    struct bh_import_options import = {0};
     const struct bh_cli_option options[] = {{.name = "customer", .value = &o.customer},
                                             {.name = "approach", .value = &o.approach},
                                             {.name = "bounces", .value = &o.bounces},
@@ -244,6 +249,8 @@ int bh_cli_domain(struct bh_cli *cli, int argc, char **argv)
                                             {.name = "tsig-key", .value = &publish.tsig_key},
                                             {.name = "zone", .value = &publish.zone},
                                             {.name = "dry-run", .flag = &publish.dry_run},
+                                            {.name = "key-table", .value = &import.key_table},
+                                            {.name = "signing-table", .value = &import.signing_table},
                                             {.name = "limit", .value = &o.limit},
                                             {.name = "tls", .value = &o.tls},
                                             {.name = "pool", .value = &o.pool},
@@ -263,6 +270,12 @@ int bh_cli_domain(struct bh_cli *cli, int argc, char **argv)
         return set(cli, &o, argv[2]);
     if (argc == 3 && strcmp(argv[1], "records") == 0)
         return bh_domain_records(cli, one_domain(&o, argv[2]), o.format, o.provider);
+    if (argc >= 2 && strcmp(argv[1], "import") == 0) {
+        import.customer = o.customer;
+        import.approach = o.approach;
+        import.dry_run = publish.dry_run;
+        return bh_domain_import(cli, argv + 2, argc - 2, &import);
+    }
     if (argc == 3 && strcmp(argv[1], "publish") == 0)
         return bh_domain_publish(cli, one_domain(&o, argv[2]), &publish);
     if (argc == 3 && strcmp(argv[1], "preview") == 0)
@@ -270,7 +283,6 @@ int bh_cli_domain(struct bh_cli *cli, int argc, char **argv)
     for (size_t i = 0; argc == 3 && i < sizeof(looks) / sizeof(looks[0]); i++)
         if (strcmp(argv[1], looks[i].verb) == 0)
             return ask_and_print(cli, looks[i].verb, one_domain(&o, argv[2]), looks[i].print);
-    return bh_cli_fail(
-        "domain",
-        "say add, list, show, set, records, preview, check, history, zone, canary or remove; see behalf domain --help");
+    return bh_cli_fail("domain", "say add, list, show, set, import, records, preview, publish, check, history, zone, "
+                                 "canary or remove; see behalf domain --help");
 }

@@ -137,6 +137,15 @@ static enum bh_mechanism mechanism_of(int proof)
     return proof == BH_PROOF_DKIM ? BH_MECH_DKIM : BH_MECH_SPF;
 }
 
+/* A CNAME at a target that is not ours may reach ours by another CNAME there: names of an operator who has moved. */
+static bool may_lead_to_us(const struct bh_check_result *result, size_t i)
+{
+    bh_str found = result->checks[i].found;
+
+    return result->records.records[i].type == BH_DNS_CNAME && result->checks[i].status == BH_RECORD_WRONG &&
+           found.n > 1 && bh_str_find(found, ',') == found.n;
+}
+
 /* The world is asked only for what is known to be there. */
 static bool records_carry(const struct bh_check_result *result, enum bh_mechanism mechanism)
 {
@@ -145,7 +154,7 @@ static bool records_carry(const struct bh_check_result *result, enum bh_mechanis
     for (size_t i = 0; i < result->records.count; i++) {
         if (!(result->records.records[i].mechanism & mechanism))
             continue;
-        if (result->checks[i].status != BH_RECORD_OK)
+        if (result->checks[i].status != BH_RECORD_OK && !may_lead_to_us(result, i))
             return false;
         carried = true;
     }
@@ -166,6 +175,9 @@ static void ask_second_round(struct questions *questions, const struct bh_platfo
     for (size_t i = 0; i < result->records.count; i++)
         if (result->records.records[i].required && result->checks[i].status == BH_RECORD_MISSING)
             ask_for_mistakes(questions, &result->records.records[i], view->domain.name, result->zone_apex);
+    for (size_t i = 0; i < result->records.count; i++)
+        if (may_lead_to_us(result, i))
+            ask(questions, bh_str_sub(result->checks[i].found, 0, result->checks[i].found.n - 1), BH_DNS_CNAME, true);
 }
 
 static void ask_direct(void *ctx, bh_str name, uint16_t type)
@@ -241,6 +253,18 @@ static bh_str one_policy(struct bh_arena *arena, const struct bh_seen *seen, boo
     return policy;
 }
 
+/* One step on from the target that was found: it is a CNAME at ours. */
+static bool leads_to_us(const struct bh_check_context *context, const struct bh_required_record *record, bh_str found)
+{
+    const struct bh_seen *next =
+        found.n && record->type == BH_DNS_CNAME
+            ? bh_check_seen(context->seen, context->seen_count, bh_str_sub(found, 0, found.n - 1), BH_DNS_CNAME, true)
+            : NULL;
+
+    return next && next->status == BH_DNS_FOUND && next->count == 1 &&
+           bh_str_eq_ci(found_text(context->arena, next), record->value);
+}
+
 static void check_exact(struct bh_check_context *context, const struct bh_required_record *record,
                         const struct bh_seen *seen, struct bh_record_check *check)
 {
@@ -264,6 +288,8 @@ static void check_exact(struct bh_check_context *context, const struct bh_requir
         bh_mistake_strangers(context, record, check);
     } else if (check->status != BH_RECORD_OK && others_of_ours) {
         bh_mistake_partial(context, record, check);
+    } else if (check->status != BH_RECORD_OK && leads_to_us(context, record, check->found)) {
+        check->status = BH_RECORD_OK;
     } else if (check->status != BH_RECORD_OK) {
         bh_mistake_wrong_target(context, record, seen, check);
     }

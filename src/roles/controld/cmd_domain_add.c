@@ -14,12 +14,15 @@ struct adding {
     struct bh_domain domain;
     struct bh_key keys[KEYS_MAX];
     size_t key_count;
+    bh_str selector; /* of the key that came with the command and signs already; p == NULL: none */
+    unsigned import_at;
     bh_err err;
 };
 
-static const char *const known_arguments[] = {"name",         "customer",   "approach",  "bounces",
-                                              "bounce-label", "link-label", "img-label", "selector-prefix",
-                                              "dmarc-policy", "dnssec",     NULL};
+static const char *const known_arguments[] = {
+    "name",      "customer",        "approach",     "bounces", "bounce-label", "link-label",
+    "img-label", "selector-prefix", "dmarc-policy", "dnssec",  "selector",     "dry-run",
+    NULL};
 
 /* ---- arguments ---- */
 
@@ -124,6 +127,40 @@ static bool is_new(struct adding *adding)
     return false;
 }
 
+/* A selector that we would have made ourselves keeps its place. */
+static bool find_slot(struct adding *adding)
+{
+    for (unsigned i = 0; i < adding->approach->keys_at_start; i++)
+        if (bh_str_eq(adding->selector, bh_key_selector(adding->command->arena, &adding->domain.labels, i))) {
+            adding->import_at = i;
+            return true;
+        }
+    return false;
+}
+
+/* A key of another set-up: behind CNAMEs at one of their selectors, elsewhere at any. */
+static bool take_selector(struct adding *adding)
+{
+    struct bh_command *command = adding->command;
+    const struct bh_approach_ops *ops = adding->approach;
+    bh_str selector = bh_command_str(command, "selector");
+
+    if (!selector.p)
+        return true;
+    adding->selector = bh_str_lower(command->arena, selector);
+    if (bh_selector_check(selector) || !ops->keys_at_start || !ops->sends)
+        bh_command_fail(command, "invalid", "Use letters, digits and hyphens, and an approach with keys",
+                        "\"%.*s\" cannot be a selector here", BH_FMT(selector));
+    else if (command->fd < 0 && !json_is_true(json_object_get(command->args, "dry-run")))
+        bh_command_fail(command, "invalid", NULL, "the key's file is missing");
+    else if (find_slot(adding) || ops->id != BH_APPROACH_CNAME)
+        return true;
+    else
+        bh_command_fail(command, "invalid", "Give the prefix that it has without the number, or use approach manual",
+                        "selector %.*s is none of the three that the CNAMEs are for", BH_FMT(selector));
+    return false;
+}
+
 /* ---- storing ---- */
 
 static bh_err store_keys(struct adding *adding, int64_t domain)
@@ -186,6 +223,11 @@ static void finish(struct adding *adding)
 
     if (!err)
         err = bh_controld_view(core, command->arena, adding->domain.id, false, &view);
+    if (adding->err == BH_E_INVALID) {
+        bh_command_fail(command, "invalid", "Give a PEM file with an RSA (2048 bits or more) or Ed25519 private key",
+                        "the key at selector %.*s was refused", BH_FMT(adding->selector));
+        return;
+    }
     if (err) {
         bh_command_fail_err(command, err, adding->err ? "no keys could be made" : "cannot store the domain");
         return;
@@ -210,6 +252,8 @@ static bh_err take_key(struct adding *adding, const struct bh_msg_key_reply *rep
     bool damaged;
     bh_err err;
 
+    if (!reply->ok && adding->selector.p && adding->key_count == adding->import_at)
+        return BH_E_INVALID;
     if (!reply->ok || adding->key_count == KEYS_MAX)
         return BH_E_CRYPTO;
     err = bh_key_record_public(arena, reply->public_record, &public_b64, &damaged);
@@ -238,6 +282,24 @@ static void on_key(void *ctx, bh_err err, const struct bh_msg_key_reply *reply)
     order_next(adding);
 }
 
+/* One that came with the command is known to the world and signs; the others wait for their turn behind it. */
+static void set_up_key(const struct adding *adding, struct bh_key *key, unsigned index)
+{
+    struct bh_controld *core = adding->command->core;
+    bool imported = adding->selector.p && index == adding->import_at;
+    bool waits = adding->selector.p && !imported;
+
+    *key =
+        (struct bh_key){.id = (int64_t)core->next_key_id++,
+                        .selector = imported ? adding->selector
+                                             : bh_key_selector(adding->command->arena, &adding->domain.labels, index),
+                        .state = imported ? BH_KEY_ACTIVE
+                                 : waits  ? BH_KEY_PUBLISHED
+                                          : bh_key_initial_state(index),
+                        .imported = imported,
+                        .created_at = bh_controld_now(core)};
+}
+
 /* One after the other: the state of each is its place. */
 static void order_next(struct adding *adding)
 {
@@ -252,16 +314,13 @@ static void order_next(struct adding *adding)
         finish(adding);
         return;
     }
-    *key = (struct bh_key){.id = (int64_t)core->next_key_id++,
-                           .selector = bh_key_selector(command->arena, &adding->domain.labels, index),
-                           .state = bh_key_initial_state(index),
-                           .created_at = bh_controld_now(core)};
-    order = (struct bh_key_order){.algorithm = BH_KEY_RSA2048,
+    set_up_key(adding, key, index);
+    order = (struct bh_key_order){.algorithm = key->imported ? 0 : BH_KEY_RSA2048,
                                   .customer_id = (uint32_t)adding->domain.customer_id,
                                   .key_id = (uint64_t)key->id,
                                   .domain = adding->domain.name,
                                   .selector = key->selector,
-                                  .fd = -1};
+                                  .fd = key->imported ? command->fd : -1};
     err = core->out->make_key(core->out_ctx, &order, on_key, adding); /* the answer may have come: `adding` is gone */
     if (err) {
         adding->err = err;
@@ -286,6 +345,11 @@ void bh_domain_add(struct bh_command *command)
     adding->domain.created_at = bh_controld_now(command->core);
     adding->domain.token = bh_token_new(command->core->random);
     adding->domain.zone_apex = BH_STR("");
-    if (take_name(adding) && take_approach(adding) && take_labels(adding) && take_choices(adding) && is_new(adding))
+    if (!take_name(adding) || !take_approach(adding) || !take_labels(adding) || !take_choices(adding) ||
+        !take_selector(adding) || !is_new(adding))
+        return;
+    if (json_is_true(json_object_get(command->args, "dry-run")))
+        bh_command_done(command, json_pack("{s:o}", "name", bh_json_str(adding->domain.name)));
+    else
         order_next(adding);
 }
