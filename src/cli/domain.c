@@ -16,6 +16,7 @@ static const char help[] =
     "       behalf domain publish NAME --server ADDR --tsig-key FILE [--zone NAME] [--dry-run]\n"
     "       behalf domain import [FILE.csv...] [--key-table FILE --signing-table FILE] [--customer NAME]\n"
     "           [--approach WORD] [--dry-run]\n"
+    "       behalf domain connect NAME [--customer NAME]\n"
     "       behalf domain set NAME [--customer NAME] --tls opportunistic|required|verified\n"
     "       behalf domain set NAME [--customer NAME] --dnssec on|off\n"
     "       behalf domain set NAME [--customer NAME] --pool POOL\n"
@@ -27,7 +28,8 @@ static const char help[] =
     "do; checks is the history; zone is what our name servers answer for a delegated domain. records --provider\n"
     "tells what to type into the form of a DNS provider; preview shows for a name that is not added yet who its\n"
     "DNS provider is, and what each approach would ask for. import takes over the domains, keys and labels of\n"
-    "another set-up: OpenDKIM's tables, or CSV; see behalf-domain(1).\n"
+    "another set-up: OpenDKIM's tables, or CSV; see behalf-domain(1). connect makes the link by which the\n"
+    "customer's DNS provider publishes the records, where it knows our templates (Domain Connect).\n"
     "\n"
     "  --approach WORD       delegation: the customer delegates NAME by NS; cname: he creates CNAMEs once;\n"
     "                        manual: he pastes records and does so again when they change; relay: mail\n"
@@ -132,6 +134,13 @@ static void print_zone(const json_t *result)
     (void)fputs(bh_json_text(result, "zone"), stdout);
 }
 
+static void print_link(const json_t *result)
+{
+    (void)printf("%s\n\nThe customer opens it, logged in at %s, and agrees; behalf domain check %s --wait tells what "
+                 "came of it.\n",
+                 bh_json_text(result, "url"), bh_json_text(result, "provider"), bh_json_text(result, "domain"));
+}
+
 /* ---- verbs ---- */
 
 static int ask_and_print(const struct bh_cli *cli, const char *verb, json_t *args, void (*print)(const json_t *result))
@@ -231,7 +240,11 @@ int bh_cli_domain(struct bh_cli *cli, int argc, char **argv)
     static const struct {
         const char *verb;
         void (*print)(const json_t *result);
-    } looks[] = {{"show", print_domain}, {"check", print_domain}, {"checks", print_history}, {"zone", print_zone}};
+    } looks[] = {{"show", print_domain},
+                 {"check", print_domain},
+                 {"checks", print_history},
+                 {"zone", print_zone},
+                 {"connect", print_link}};
     struct domain_options o = {0};
     struct bh_publish_options publish = {0};
     struct bh_import_options import = {0};
@@ -283,6 +296,7 @@ int bh_cli_domain(struct bh_cli *cli, int argc, char **argv)
     for (size_t i = 0; argc == 3 && i < sizeof(looks) / sizeof(looks[0]); i++)
         if (strcmp(argv[1], looks[i].verb) == 0)
             return ask_and_print(cli, looks[i].verb, one_domain(&o, argv[2]), looks[i].print);
-    return bh_cli_fail("domain", "say add, list, show, set, import, records, preview, publish, check, history, zone, "
-                                 "canary or remove; see behalf domain --help");
+    return bh_cli_fail("domain",
+                       "say add, list, show, set, import, records, preview, publish, connect, check, history, zone, "
+                       "canary or remove; see behalf domain --help");
 }

@@ -2,6 +2,7 @@
  * and timer are watches and a timer of the loop. */
 #include "http.h"
 #include "base/buf.h"
+#include "vet.h"
 #include <arpa/inet.h>
 #include <curl/curl.h>
 #include <stdio.h>
@@ -41,7 +42,7 @@ struct bh_http_call {
     struct bh_buf body;
     struct bh_timer begin; /* for literals, and the limit of the whole */
     int64_t timeout_ms;
-    bool too_large;
+    bool too_large, public_only;
     bh_http_done *done;
     void *ctx;
 };
@@ -227,7 +228,8 @@ static bool pin_addresses(struct bh_http_call *call)
 static void go(struct bh_http_call *call)
 {
     if (!call->address_count) {
-        finish(call, &(struct bh_http_answer){.err = BH_E_NOT_FOUND, .why = "the host has no address"});
+        finish(call,
+               &(struct bh_http_answer){.err = BH_E_NOT_FOUND, .why = "the host has no address that may be used"});
         return;
     }
     bh_timer_clear(&call->begin);
@@ -237,19 +239,23 @@ static void go(struct bh_http_call *call)
         finish(call, &(struct bh_http_answer){.err = BH_E_NOMEM, .why = "out of memory"});
 }
 
+static void add_address(struct bh_http_call *call, bh_str bytes)
+{
+    struct bh_ip ip;
+
+    if (call->address_count < ADDRESSES_MAX && bh_ip_from_bytes(bytes, &ip) == BH_OK &&
+        (!call->public_only || bh_address_is_public(&ip)))
+        (void)bh_ip_print(&ip, call->addresses[call->address_count++]);
+}
+
 static void on_address(void *ctx, const struct bh_dns_answer *answer)
 {
     struct question *question = ctx;
     struct bh_http_call *call = question->call;
 
     question->running = false;
-    for (size_t i = 0; answer->status == BH_DNS_FOUND && i < answer->count; i++) {
-        bh_str rdata = answer->records[i].rdata;
-
-        if (call->address_count < ADDRESSES_MAX && (rdata.n == 4 || rdata.n == 16))
-            (void)inet_ntop(rdata.n == 4 ? AF_INET : AF_INET6, rdata.p, call->addresses[call->address_count++],
-                            INET6_ADDRSTRLEN);
-    }
+    for (size_t i = 0; answer->status == BH_DNS_FOUND && i < answer->count; i++)
+        add_address(call, answer->records[i].rdata);
     if (!call->questions[0].running && !call->questions[1].running)
         bh_timer_set(&call->begin, 0);
 }
@@ -272,7 +278,7 @@ static void resolve(struct bh_http_call *call)
 
     bh_timer_set(&call->begin, call->timeout_ms);
     if (inet_pton(AF_INET, call->host, binary) == 1) {
-        memcpy(call->addresses[call->address_count++], call->host, strlen(call->host) + 1);
+        add_address(call, bh_str_of((const char *)binary, 4));
         bh_timer_set(&call->begin, 0);
         return;
     }
@@ -371,6 +377,7 @@ bh_err bh_http_start(struct bh_http *http, const struct bh_http_request *request
     call->done = done;
     call->ctx = ctx;
     call->timeout_ms = request->timeout_ms;
+    call->public_only = request->public_only;
     call->body = bh_buf_make(request->answer_max);
     bh_list_push(&http->calls, &call->list);
     http->count++;

@@ -18,6 +18,7 @@ struct bh_http_request {
     size_t answer_max;          /* bytes; more is an error */
     int64_t timeout_ms;         /* for all of it */
     bool allow_http;            /* http:// too: for tests and loopback */
+    bool public_only;           /* the URL is a stranger's: only addresses of vet.h are connected to */
 };
 
 struct bh_http_answer {

@@ -154,6 +154,7 @@ static void walk_numbers(struct walk *walk, struct bh_config *c)
     walk_bool(walk, &c->dnssec_platform);
     walk_bool(walk, &c->log_debug);
     walk_bool(walk, &c->require_dmarc);
+    walk_bool(walk, &c->fetch_private);
     WALK_ENUM(walk, enum bh_resolver_mode, c->resolver_mode);
 }
 

@@ -96,7 +96,8 @@ struct bh_config {
     size_t forward_count;
     struct bh_stub *stubs;
     size_t stub_count;
-    bh_str root_hints; /* file, for recursive; default of dns-root-data where present */
+    bool fetch_private; /* from addresses that are not public, too: test worlds */
+    bh_str root_hints;  /* file, for recursive; default of dns-root-data where present */
     bh_str trust_anchor;
     uint16_t dns_port_override; /* port of direct questions to authoritative servers; 0 = 53 */
     uint16_t smtp_port;         /* port of MX hosts; 25 */
@@ -126,9 +127,9 @@ struct bh_config {
     uint32_t bounce_keep_s;      /* how long old bounce MAC keys are honoured */
     bh_str dmarc_policy;         /* p= of the records that we publish in delegated zones; default "none" */
     uint32_t zone_ttl_s;
-    bool dnssec_platform;   /* the platform's own zones are signed */
-    uint32_t dnssec_hold_s; /* until a change is known to every secondary and cache */
-    uint32_t dnssec_roll_s; /* age at which keys of zones are rolled; 0 = by hand only */
+    bool dnssec_platform;      /* the platform's own zones are signed */
+    uint32_t dnssec_hold_s;    /* until a change is known to every secondary and cache */
+    uint32_t dnssec_roll_s;    /* age at which keys of zones are rolled; 0 = by hand only */
     uint32_t key_period_s;     /* between exchanges of a DKIM key; 0: by hand only */
     uint32_t receiver_delay_s; /* how long after a signature its key may be asked for */
     uint32_t key_cache;        /* opened keys per signer thread */

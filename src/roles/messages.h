@@ -33,17 +33,20 @@ enum bh_role_kind {
 /* "smtpd"; static. */
 const char *bh_role_name(enum bh_role_kind kind);
 
-enum bh_key_algorithm { BH_KEY_RSA2048 = 1, BH_KEY_ED25519 = 2, BH_KEY_RSA_OTHER = 3, BH_KEY_P256 = 4 /* of zones */ };
+enum bh_key_algorithm { BH_KEY_RSA2048 = 1, BH_KEY_ED25519 = 2, BH_KEY_RSA_OTHER = 3, BH_KEY_P256 = 4 /* of zones */, BH_KEY_CONNECT = 5 /* RSA, of Domain Connect */ };
 enum bh_grant_kind {
     BH_GRANT_DKIM = 1,
     BH_GRANT_ARC = 2,
     BH_GRANT_DNSSEC = 3,
     BH_GRANT_CREDENTIAL = 4,
-    BH_GRANT_SEAL = 5
+    BH_GRANT_SEAL = 5,
+    BH_GRANT_DOMAIN_CONNECT = 6
 };
 /* Whom a message is for: the world, by MX and routes; or behalf itself. */
 enum bh_destination { BH_TO_WORLD = 0, BH_TO_STEWARD = 1 };
 enum { BH_ZONE_SIGN_MAX = 128 };
+/* What a DNS provider says of Domain Connect. */
+enum bh_connect_status { BH_CONNECT_READY = 0, BH_CONNECT_FAILED = 1, BH_CONNECT_NO_TEMPLATE = 2 };
 enum bh_delivery_verdict { BH_DELIVERED = 1, BH_DEFERRED = 2, BH_BOUNCED = 3 };
 
 /* tables */
@@ -252,6 +255,9 @@ enum bh_delivery_verdict { BH_DELIVERED = 1, BH_DEFERRED = 2, BH_BOUNCED = 3 };
     /* controld asks steward */                                                                                        \
     X(DNS_ASK, 90, dns_ask)                                                                                            \
     X(DNS_ASK_REPLY, 90 | BH_REPLY, dns_ask_reply)                                                                     \
+    /* controld has steward ask a DNS provider for its Domain Connect settings */                                     \
+    X(CONNECT, 120, connect)                                                                                           \
+    X(CONNECT_REPLY, 120 | BH_REPLY, connect_reply)                                                                    \
     /* sender tells queued who takes the mail of a domain: 150 to 159 */                                               \
     X(SITE, 150, site)                                                                                                 \
     /* sender asks steward for a domain's MTA-STS policy, and tells it what became of TLS */                           \
@@ -561,6 +567,18 @@ enum bh_delivery_verdict { BH_DELIVERED = 1, BH_DEFERRED = 2, BH_BOUNCED = 3 };
     F(u8, direct)                                /* 1: every authoritative server; 0: the resolver */
 #define BH_FIELDS_dns_ask_reply(F) F(str, views) /* list of dns_server_view; one, named "resolver", if not direct */
 
+#define BH_FIELDS_connect(F)                                                                                           \
+    F(str, host) /* what the _domainconnect record holds */                                                            \
+    F(str, zone)                                                                                                       \
+    F(str, provider) /* of the template: us */                                                                         \
+    F(str, service)
+#define BH_FIELDS_connect_reply(F)                                                                                     \
+    F(u8, status) /* enum bh_connect_status */                                                                         \
+    F(str, provider_name)                                                                                              \
+    F(str, url_sync)                                                                                                   \
+    F(str, url_control_panel)                                                                                          \
+    F(str, why)
+
 #define BH_FIELDS_sts(F)                                                                                               \
     F(str, domain)                                                                                                     \
     F(u8, record) /* 1: the TXT record is there, with this id; 0: it is not; 2: it cannot be looked up */              \
@@ -682,7 +700,7 @@ enum bh_message_type {
     X(key_reply) X(zone) X(zone_remove) X(zones_commit) X(zone_sign) X(zone_signatures) X(dns_ask) X(dns_ask_reply) X(command) X(dns_stats) X(dns_stats_reply) \
     X(event) X(event_reply) X(feedback_news) X(read) X(read_reply)                                                     \
     X(suppressed) X(suppressed_reply)                                                                                  \
-    X(sts) X(sts_reply) X(tls_results)                                                                                 \
+    X(connect) X(connect_reply) X(sts) X(sts_reply) X(tls_results)                                                                                 \
     X(canary_verdict)                                                                                                  \
     X(key_use) X(key_use_reply) X(keys_revoked) X(secrets) X(key_reseal)                                                                        \
     X(token) X(token_reply) X(api_command) X(submit_batch) X(submit_batch_reply) \

@@ -36,6 +36,7 @@ static const struct command_row rows[] = {
     {"domain", "list", bh_domains},
     {"domain", "show", bh_domain_show},
     {"domain", "preview", bh_domain_preview},
+    {"domain", "connect", bh_domain_connect},
     {"domain", "zone", bh_domain_zone},
     {"domain", "check", bh_domain_checked},
     {"domain", "checks", bh_domain_checks},

@@ -66,7 +66,7 @@ bh_command_verb bh_customer_add, bh_customer_set, bh_customer_show, bh_customers
 bh_command_verb bh_changes, bh_change_show, bh_change_reminded, bh_change_forced;
 bh_command_verb bh_credential_add, bh_credential_revoked, bh_credentials;
 bh_command_verb bh_domain_add, bh_domains, bh_domain_show, bh_domain_zone, bh_domain_checked, bh_domain_checks;
-bh_command_verb bh_domain_preview;
+bh_command_verb bh_domain_preview, bh_domain_connect;
 bh_command_verb bh_api_token_add, bh_api_tokens, bh_api_token_revoked, bh_audit_list;
 bh_command_verb bh_dkim_import;
 bh_command_verb bh_flattens, bh_flatten_start, bh_flatten_show, bh_flatten_refreshed, bh_flatten_stop,

@@ -44,6 +44,7 @@ typedef void bh_dns_counted(void *ctx, const struct bh_msg_dns_stats_reply *stat
 /* `reply` may be NULL with an error. */
 typedef void bh_zone_signed(void *ctx, bh_err err, const struct bh_msg_zone_signatures *reply);
 typedef void bh_json_done(void *ctx, bh_err err, bh_str json);
+typedef void bh_connect_asked(void *ctx, bh_err err, const struct bh_msg_connect_reply *reply);
 typedef void bh_told(void *ctx, bh_err err);
 typedef void bh_key_used(void *ctx, bh_err err, const struct bh_msg_key_use_reply *reply);
 typedef void bh_submit_done(void *ctx, bh_err err, const struct bh_msg_submit_reply *reply);
@@ -78,6 +79,9 @@ struct bh_controld_out {
     bh_err (*secret_again)(void *ctx);             /* keyd is handed the master secret's file again */
     void (*wake_reseal)(void *ctx, int64_t in_ms); /* call bh_reseal_wake then, replaces an earlier order */
     void (*wake_keys)(void *ctx, int64_t in_ms);   /* call bh_keys_wake then; of several orders the earliest holds */
+    /* What a DNS provider says; NULL: nobody can be asked. */
+    bh_err (*ask_connect)(void *ctx, const struct bh_msg_connect *ask, bh_connect_asked *done, void *done_ctx);
+    void (*wake_keys)(void *ctx, int64_t in_ms); /* call bh_keys_wake then; of several orders the earliest holds */
 };
 
 /* Who waits for a canary's verdict. */

@@ -35,6 +35,7 @@ static const struct {
     {"domain", "canary", BY_CUSTOMER, BH_API_ADMIN},
     {"domain", "history", BY_CUSTOMER, BH_API_READ | BH_API_ADMIN},
     {"domain", "dnssec", BY_CUSTOMER, BH_API_ADMIN},
+    {"domain", "connect", BY_CUSTOMER, BH_API_READ | BH_API_ADMIN},
     {"domain", "preview", OPEN, BH_API_READ | BH_API_ADMIN},
     {"domain", "zone-list", BY_CUSTOMER, BH_API_READ | BH_API_ADMIN},
     {"domain", "zone-add", BY_CUSTOMER, BH_API_ADMIN},

@@ -53,6 +53,7 @@ struct call {
     union {
         bh_key_done *key;
         bh_dns_asked *dns;
+        bh_connect_asked *connect;
         bh_json_done *json;
         bh_submit_done *submit;
         bh_told *told;
@@ -190,6 +191,33 @@ static bh_err ask_dns(void *ctx, const struct bh_msg_dns_ask *ask, bh_dns_asked 
         return steward ? BH_E_NOMEM : BH_E_CLOSED;
     call->done.dns = done;
     err = BH_PEER_CALL(steward, DNS_ASK, dns_ask, ask, DNS_TIMEOUT_MS, on_dns_reply, call, NULL);
+    if (err)
+        free(call);
+    return err;
+}
+
+static void on_connect_reply(void *ctx, bh_err err, struct bh_ipc_message *message)
+{
+    struct call call = *(struct call *)ctx;
+    struct bh_msg_connect_reply reply = {0};
+
+    free(ctx);
+    if (!err)
+        err = bh_msg_connect_reply_get(message->body, &reply);
+    call.done.connect(call.ctx, err, &reply);
+}
+
+static bh_err ask_connect(void *ctx, const struct bh_msg_connect *ask, bh_connect_asked *done, void *done_ctx)
+{
+    struct controld *controld = ctx;
+    struct bh_peer *steward = bh_role_any_peer(controld->role, BH_ROLE_STEWARD);
+    struct call *call = steward ? new_call(controld, done_ctx) : NULL;
+    bh_err err;
+
+    if (!call)
+        return steward ? BH_E_NOMEM : BH_E_CLOSED;
+    call->done.connect = done;
+    err = BH_PEER_CALL(steward, CONNECT, connect, ask, DNS_TIMEOUT_MS, on_connect_reply, call, NULL);
     if (err)
         free(call);
     return err;
@@ -714,6 +742,7 @@ static void write_log(void *ctx, enum bh_log_level level, const char *text, bh_s
 
 static const struct bh_controld_out orders = {.make_key = make_key,
                                               .ask_dns = ask_dns,
+                                              .ask_connect = ask_connect,
                                               .dns_stats = dns_stats,
                                               .ask_queue = ask_queue,
                                               .submit = submit,

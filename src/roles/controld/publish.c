@@ -3,6 +3,7 @@
  * A change marks what it touches; at the end of the turn each marked zone is built once and pushed whole, then one
  * commit makes dnsd serve them together. Shard zones are gathered by shard, so a change costs one shard, not the
  * platform. */
+#include "connect.h"
 #include "core.h"
 #include "domain/custom.h"
 #include "sign.h"
@@ -225,6 +226,8 @@ static void build_platform(struct build *build)
     }
     for (size_t i = 0; !err && i < names.count; i++)
         add_child_ds(&zone, names.names[i], &build->platform_dnssec);
+    if (!err)
+        bh_connect_key_publish(core, &zone);
     finish(build, err, &zone, &build->platform);
 }
 

@@ -343,7 +343,7 @@ static bh_err handle_revoked(struct connection *connection, const struct bh_ipc_
     return BH_OK;
 }
 
-/* ---- signing zones: a batch of digests against controld's grant ---- */
+/* ---- signing zones, and links of Domain Connect: digests against controld's grant ---- */
 
 static void refuse_zone_signatures(struct connection *connection, uint32_t request, uint8_t refused)
 {
@@ -359,7 +359,11 @@ static uint8_t check_zone_sign(struct keyd *keyd, const struct bh_msg_zone_sign 
 
     if (err)
         return err == BH_E_TIMEOUT ? 4 : 1;
-    if (ret_grant->kind != BH_GRANT_DNSSEC || ret_grant->granter != BH_ROLE_CONTROLD)
+    if (ret_grant->granter != BH_ROLE_CONTROLD)
+        return 1;
+    if (ret_grant->kind == BH_GRANT_DOMAIN_CONNECT)
+        return sign->digests.n == BH_DKIM_HASH_BYTES ? 0 : 3;
+    if (ret_grant->kind != BH_GRANT_DNSSEC)
         return 1;
     return sign->digests.n && sign->digests.n % BH_DKIM_HASH_BYTES == 0 &&
                    sign->digests.n <= (size_t)BH_ZONE_SIGN_MAX * BH_DKIM_HASH_BYTES
@@ -383,7 +387,8 @@ static bh_err handle_zone_sign(struct connection *connection, const struct bh_ip
     if (!refused && keyd->jobs_waiting < JOBS_MAX) {
         bh_grant_associated_data(&associated, grant.kind, grant.customer_id, grant.domain, grant.selector,
                                  grant.key_id);
-        job = bh_job_new(BH_JOB_ZONE_SIGN, bh_buf_view(&associated), sign.sealed);
+        job = bh_job_new(grant.kind == BH_GRANT_DOMAIN_CONNECT ? BH_JOB_CONNECT_SIGN : BH_JOB_ZONE_SIGN,
+                         bh_buf_view(&associated), sign.sealed);
     }
     bh_buf_free(&associated);
     if (!job) {
@@ -411,6 +416,13 @@ static void answer_zone_sign(struct connection *connection, const struct bh_job 
 }
 
 /* ---- keys ---- */
+
+static enum bh_grant_kind kind_of(uint8_t algorithm)
+{
+    return algorithm == BH_KEY_P256      ? BH_GRANT_DNSSEC
+           : algorithm == BH_KEY_CONNECT ? BH_GRANT_DOMAIN_CONNECT
+                                         : BH_GRANT_DKIM;
+}
 
 /* The text of a key file, handed on unread by controld. It must be a file: nothing here waits for a writer. */
 static bh_err read_import(int fd, struct bh_buf *out)
@@ -446,8 +458,8 @@ static bh_err handle_key(struct connection *connection, struct bh_ipc_message *m
     if (import && (message->fd_count != 1 || read_import(message->fds[0], &text) != BH_OK)) {
         refuse_key(connection, message, "the key file cannot be read");
     } else {
-        bh_grant_associated_data(&associated, request.algorithm == BH_KEY_P256 ? BH_GRANT_DNSSEC : BH_GRANT_DKIM,
-                                 request.customer_id, request.domain, request.selector, request.key_id);
+        bh_grant_associated_data(&associated, (uint8_t)kind_of(request.algorithm), request.customer_id, request.domain,
+                                 request.selector, request.key_id);
         job = bh_job_new(import ? BH_JOB_IMPORT : BH_JOB_GENERATE, bh_buf_view(&associated), bh_buf_view(&text));
         if (!job)
             refuse_key(connection, message, "out of memory");
@@ -552,7 +564,7 @@ static void collect_finished(struct keyd *keyd)
 
         next = job->next;
         keyd->jobs_waiting--;
-        if (connection && job->kind == BH_JOB_ZONE_SIGN) {
+        if (connection && (job->kind == BH_JOB_ZONE_SIGN || job->kind == BH_JOB_CONNECT_SIGN)) {
             answer_zone_sign(connection, job);
         } else if (connection && job->kind != BH_JOB_SIGN) {
             answer_key(connection, job);

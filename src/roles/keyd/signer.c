@@ -308,6 +308,13 @@ static void reseal(const struct worker *worker, struct bh_job *job)
         job->refused = 2;
     bh_ecdsa_free(zone_key);
     bh_dkim_key_free(key);
+/* Of the link, which controld has hashed: as a DKIM signature by RSA. */
+static void sign_link(struct worker *worker, struct bh_job *job)
+{
+    memcpy(job->digest, job->digests.p, BH_DKIM_HASH_BYTES);
+    sign(worker, job);
+    if (!job->refused)
+        bh_buf_add(&job->record, bh_str_of((const char *)job->signature, job->signature_bytes));
 }
 
 static void do_job(struct worker *worker, struct bh_job *job)
@@ -318,6 +325,8 @@ static void do_job(struct worker *worker, struct bh_job *job)
         sign_zone(worker, job);
     else if (job->kind == BH_JOB_RESEAL)
         reseal(worker, job);
+    else if (job->kind == BH_JOB_CONNECT_SIGN)
+        sign_link(worker, job);
     else if (job->kind == BH_JOB_GENERATE && job->algorithm == BH_KEY_P256)
         make_zone_key(worker, job);
     else

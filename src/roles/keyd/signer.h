@@ -13,6 +13,7 @@
 enum { BH_JOB_OBJECT_MAX = 8192 };
 
 enum bh_job_kind { BH_JOB_SIGN, BH_JOB_GENERATE, BH_JOB_IMPORT, BH_JOB_ZONE_SIGN, BH_JOB_RESEAL };
+enum bh_job_kind { BH_JOB_SIGN, BH_JOB_GENERATE, BH_JOB_IMPORT, BH_JOB_ZONE_SIGN, BH_JOB_CONNECT_SIGN };
 
 struct bh_job {
     struct bh_job *next;
@@ -27,7 +28,7 @@ struct bh_job {
     size_t signature_bytes;
     uint8_t algorithm;     /* of a key to make or to seal again; of the key that was made or imported */
     struct bh_buf sealed;  /* the new key, sealed */
-    struct bh_buf record;  /* its DNS record; the coordinates of a zone's key; the signatures of BH_JOB_ZONE_SIGN */
+    struct bh_buf record;  /* its DNS record; the coordinates of a zone's key; signatures: _ZONE_SIGN, _CONNECT_SIGN */
     struct bh_buf digests; /* of BH_JOB_ZONE_SIGN */
     size_t associated_bytes, object_bytes;
     char bytes[]; /* associated data, then the object: the sealed key, or the text of a key to import */

@@ -334,6 +334,7 @@ static void read_resolver(struct reading *reading, cfg_t *cfg)
     c->forwards = get_addresses(reading, section, "forward", true, &c->forward_count);
     c->resolver_mode = c->forward_count ? BH_RESOLVE_FORWARD : BH_RESOLVE_RECURSIVE;
     c->root_hints = get_str(reading, section, "root-hints");
+    c->fetch_private = cfg_getbool(section, "private-addresses") == cfg_true;
     c->trust_anchor = get_str(reading, section, "trust-anchor");
     c->stub_count = cfg_size(section, "stub");
     c->stubs = bh_arena_array(reading->arena, c->stub_count, sizeof(*c->stubs));
@@ -569,7 +570,9 @@ static cfg_t *make_schema(void)
     cfg_opt_t resolver[] = {CFG_STR_LIST("forward", NULL, CFGF_NONE),
                             CFG_SEC("stub", stub, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
                             CFG_STR("root-hints", "/usr/share/dns/root.hints", CFGF_NONE),
-                            CFG_STR("trust-anchor", "/usr/share/dns/root.key", CFGF_NONE), CFG_END()};
+                            CFG_BOOL("private-addresses", cfg_false, CFGF_NONE),
+                            CFG_STR("trust-anchor", "/usr/share/dns/root.key", CFGF_NONE),
+                            CFG_END()};
     cfg_opt_t route[] = {CFG_STR("host", "", CFGF_NONE), CFG_INT("port", 25, CFGF_NONE),
                          CFG_STR("tls", "opportunistic", CFGF_NONE), CFG_END()};
     cfg_opt_t limits[] = {CFG_INT("sessions", 1000, CFGF_NONE),
@@ -581,18 +584,12 @@ static cfg_t *make_schema(void)
                           CFG_INT("hops", 50, CFGF_NONE),
                           CFG_STR("idle-timeout", "5m", CFGF_NONE),
                           CFG_END()};
-    cfg_opt_t queue[] = {CFG_STR("retry-first", "2m", CFGF_NONE),
-                         CFG_STR("retry-max", "4h", CFGF_NONE),
-                         CFG_INT("retry-growth", 200, CFGF_NONE),
-                         CFG_STR("expire", "5d", CFGF_NONE),
-                         CFG_STR("delay-notice", "4h", CFGF_NONE),
-                         CFG_STR("retention", "30d", CFGF_NONE),
-                         CFG_INT("unacknowledged", 64, CFGF_NONE),
-                         CFG_STR("bounce-keep", "21d", CFGF_NONE),
-                         CFG_INT("recipients-max", 5000000, CFGF_NONE),
-                         CFG_STR("memory-max", "1024M", CFGF_NONE),
-                         CFG_STR("min-free", "64M", CFGF_NONE),
-                         CFG_END()};
+    cfg_opt_t queue[] = {CFG_STR("retry-first", "2m", CFGF_NONE),       CFG_STR("retry-max", "4h", CFGF_NONE),
+                         CFG_INT("retry-growth", 200, CFGF_NONE),       CFG_STR("expire", "5d", CFGF_NONE),
+                         CFG_STR("delay-notice", "4h", CFGF_NONE),      CFG_STR("retention", "30d", CFGF_NONE),
+                         CFG_INT("unacknowledged", 64, CFGF_NONE),      CFG_STR("bounce-keep", "21d", CFGF_NONE),
+                         CFG_INT("recipients-max", 5000000, CFGF_NONE), CFG_STR("memory-max", "1024M", CFGF_NONE),
+                         CFG_STR("min-free", "64M", CFGF_NONE),         CFG_END()};
     cfg_opt_t keys[] = {CFG_STR("rotate-every", "90d", CFGF_NONE), CFG_STR("receiver-delay", "7d", CFGF_NONE),
                         CFG_INT("cache", 4096, CFGF_NONE), CFG_END()};
     cfg_opt_t processes[] = {CFG_INT("smtpd", 1, CFGF_NONE), CFG_INT("sender", 1, CFGF_NONE),

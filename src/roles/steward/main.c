@@ -2,6 +2,7 @@
  * the world's resolver says. It takes the mail that comes to ourselves from queued and says what follows from it
  * (mail.h); fetches and keeps the MTA-STS policies of the world for the senders (policies.h); sends the reports of RFC
  * 8460 (tls_reports.h). */
+#include "connect.h"
 #include "steward.h"
 #include "store/transport.h"
 #include <stdio.h>
@@ -92,6 +93,8 @@ static bh_err on_message(struct bh_role *role, struct bh_peer *peer, struct bh_i
         return handle_ask(role, peer, message);
     if (peer->kind == BH_ROLE_CONTROLD && message->type == BH_MSG_BACKUP)
         return handle_backup(role, peer, message->id);
+    if (peer->kind == BH_ROLE_CONTROLD && message->type == BH_MSG_CONNECT)
+        return bh_connect_ask(role, ((struct steward *)role->state)->http, role->config->fetch_private, peer, message);
     if (peer->kind == BH_ROLE_SENDER && message->type == BH_MSG_STS)
         return bh_policies_ask(&((struct steward *)role->state)->policies, peer, message);
     if (peer->kind == BH_ROLE_SENDER && message->type == BH_MSG_TLS_RESULTS)
