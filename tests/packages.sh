@@ -12,7 +12,7 @@ packages_run=(ca-certificates dns-root-data publicsuffix openssl python3)
 # what ./test checks it with: a second compiler, the checkers, the judges, the clients and the peers
 packages_test=(clang libclang-rt-14-dev clang-format clang-tidy shellcheck python3-pyflakes binutils
   libcmocka-dev python3-pytest python3-yaml python3-dnspython
-  python3-dkim python3-spf python3-authheaders
+  python3-dkim python3-jsonschema python3-spf python3-authheaders
   swaks libnet-ssleay-perl msmtp curl
   postfix knot nsd unbound bind9 ldnsutils knot-dnssecutils zonemaster-cli iproute2 procps strace)
   libsasl2-modules libidn12 libgnutls-dane0 libnsl2 libdb5.3 libpam0g
