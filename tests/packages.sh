@@ -14,9 +14,8 @@ packages_test=(clang libclang-rt-14-dev clang-format clang-tidy shellcheck pytho
   libcmocka-dev python3-pytest python3-yaml python3-dnspython
   python3-dkim python3-jsonschema python3-spf python3-authheaders
   swaks libnet-ssleay-perl msmtp curl
-  postfix knot nsd unbound bind9 ldnsutils knot-dnssecutils zonemaster-cli iproute2 procps strace)
   libsasl2-modules libidn12 libgnutls-dane0 libnsl2 libdb5.3 libpam0g
-  postfix knot nsd unbound bind9 ldnsutils knot-dnssecutils zonemaster-cli iproute2 procps)
+  postfix knot nsd unbound bind9 ldnsutils knot-dnssecutils zonemaster-cli iproute2 procps strace)
 
 # mail servers that dpkg does not let stand beside Postfix: unpacked, not installed (tests/lib/unpacked.sh)
 packages_unpacked=(exim4-daemon-light opensmtpd)

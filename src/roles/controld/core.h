@@ -78,7 +78,6 @@ struct bh_controld_out {
     bh_err (*snapshot)(void *ctx, enum bh_role_kind whose, bh_told *done, void *done_ctx);
     bh_err (*secret_again)(void *ctx);             /* keyd is handed the master secret's file again */
     void (*wake_reseal)(void *ctx, int64_t in_ms); /* call bh_reseal_wake then, replaces an earlier order */
-    void (*wake_keys)(void *ctx, int64_t in_ms);   /* call bh_keys_wake then; of several orders the earliest holds */
     /* What a DNS provider says; NULL: nobody can be asked. */
     bh_err (*ask_connect)(void *ctx, const struct bh_msg_connect *ask, bh_connect_asked *done, void *done_ctx);
     void (*wake_keys)(void *ctx, int64_t in_ms); /* call bh_keys_wake then; of several orders the earliest holds */

@@ -1099,9 +1099,6 @@ static void peer_up(struct bh_role *role, struct bh_peer *peer)
     }
     if (peer->kind == BH_ROLE_STEWARD || peer->kind == BH_ROLE_QUEUED)
         order_keys_wake(controld, 500);
-    if (peer->kind == BH_ROLE_SMTPD || peer->kind == BH_ROLE_QUEUED)
-        if (peer->kind == BH_ROLE_SMTPD || peer->kind == BH_ROLE_QUEUED || peer->kind == BH_ROLE_WEBD)
-            (void)!tell_version(peer, controld->core.version);
     if (peer->kind == BH_ROLE_SMTPD || peer->kind == BH_ROLE_QUEUED || peer->kind == BH_ROLE_WEBD)
         (void)!tell_version(peer, controld->core.version);
     if (peer->kind != BH_ROLE_DNSD)

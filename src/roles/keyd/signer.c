@@ -308,6 +308,8 @@ static void reseal(const struct worker *worker, struct bh_job *job)
         job->refused = 2;
     bh_ecdsa_free(zone_key);
     bh_dkim_key_free(key);
+}
+
 /* Of the link, which controld has hashed: as a DKIM signature by RSA. */
 static void sign_link(struct worker *worker, struct bh_job *job)
 {
