@@ -57,8 +57,8 @@ static void tell_targets(struct importing *importing, const struct bh_import_row
             (void)printf("  %.*s.%.*s. CNAME %s\n", BH_FMT(label), BH_FMT(row->dkim_target), value);
         }
         old = strcmp(purpose, "return_path") == 0 ? row->bounce_target
-              : strcmp(purpose, "links") == 0 ? row->link_target
-                                                                                    : (bh_str){"", 0};
+              : strcmp(purpose, "links") == 0     ? row->link_target
+                                                  : (bh_str){"", 0};
         if (old.n)
             (void)printf("  %.*s. CNAME %s\n", BH_FMT(old), value);
     }

@@ -4,6 +4,7 @@
  * root, writes it: the new secret and the old one at once, durably, before anything is sealed by it; and without the
  * old one when everything has been sealed again. Between the two everything goes on by itself, and the command, run
  * again, goes on where it was. */
+#include "roles/secret.h"
 #include "base/clock.h"
 #include "base/random.h"
 #include "base/text.h"
@@ -11,7 +12,6 @@
 #include "control.h"
 #include "mail/verp.h"
 #include "roles/master/config_file.h"
-#include "roles/secret.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/file.h>

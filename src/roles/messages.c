@@ -2,7 +2,7 @@
 #include "messages.h"
 
 static const char *const role_names[BH_ROLE_KINDS] = {"master", "controld", "keyd",    "smtpd", "queued",
-                                                      "sender", "dnsd",     "steward", "webd", "reader"};
+                                                      "sender", "dnsd",     "steward", "webd",  "reader"};
 
 const char *bh_role_name(enum bh_role_kind kind)
 {

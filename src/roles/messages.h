@@ -33,7 +33,13 @@ enum bh_role_kind {
 /* "smtpd"; static. */
 const char *bh_role_name(enum bh_role_kind kind);
 
-enum bh_key_algorithm { BH_KEY_RSA2048 = 1, BH_KEY_ED25519 = 2, BH_KEY_RSA_OTHER = 3, BH_KEY_P256 = 4 /* of zones */, BH_KEY_CONNECT = 5 /* RSA, of Domain Connect */ };
+enum bh_key_algorithm {
+    BH_KEY_RSA2048 = 1,
+    BH_KEY_ED25519 = 2,
+    BH_KEY_RSA_OTHER = 3,
+    BH_KEY_P256 = 4 /* of zones */,
+    BH_KEY_CONNECT = 5 /* RSA, of Domain Connect */
+};
 enum bh_grant_kind {
     BH_GRANT_DKIM = 1,
     BH_GRANT_ARC = 2,

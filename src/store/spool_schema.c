@@ -99,15 +99,14 @@ static const struct bh_schema_step steps[] = {
     {"when keys signed", "CREATE TABLE key_use("
                          " key INTEGER PRIMARY KEY,"
                          " signed_until INTEGER NOT NULL) STRICT;"}, /* no later than this; see key_use.h */
-    {"idempotency keys",
-     "CREATE TABLE idempotency("
-     " customer INTEGER NOT NULL,"
-     " key TEXT NOT NULL,"
-     " request_hash BLOB NOT NULL,"
-     " ids BLOB NOT NULL," /* of the messages, 8 bytes each */
-     " at INTEGER NOT NULL,"
-     " PRIMARY KEY(customer, key)) STRICT, WITHOUT ROWID;"
-     "CREATE INDEX idempotency_at ON idempotency(at);"},
+    {"idempotency keys", "CREATE TABLE idempotency("
+                         " customer INTEGER NOT NULL,"
+                         " key TEXT NOT NULL,"
+                         " request_hash BLOB NOT NULL,"
+                         " ids BLOB NOT NULL," /* of the messages, 8 bytes each */
+                         " at INTEGER NOT NULL,"
+                         " PRIMARY KEY(customer, key)) STRICT, WITHOUT ROWID;"
+                         "CREATE INDEX idempotency_at ON idempotency(at);"},
     {"streams", "ALTER TABLE message ADD COLUMN stream TEXT NOT NULL DEFAULT '';"
                 "CREATE INDEX event_feedback ON event(seq) WHERE kind IN (4, 11, 13, 21);"},
 };

@@ -17,10 +17,10 @@ import dns.rcode
 import dns.rdatatype
 import pytest
 import test_dns
-from daemon import Behalf, make_config, own_uids
+from daemon import make_config, own_uids
 from peers import Knot, Unbound
 from processes import Process, port_answers, run, wait_until
-from world import BUILD, EGRESS, RESOLVER
+from world import EGRESS, RESOLVER
 
 PARENT, VALIDATOR = "192.0.2.171", "192.0.2.172"
 NS = test_dns.NS

@@ -12,7 +12,7 @@ bool bh_command_reads(const char *verb)
     static const char *const verbs[] = {"list",    "show",       "stats",   "export",  "zone",    "check",
                                         "checks",  "history",    "records", "notices", "preview", "lint",
                                         "explain", "compliance", "tree",    "query",   "connect", "zone-list",
-                                        "holds",   "reroutes",   "readers", "keys", "status"};
+                                        "holds",   "reroutes",   "readers", "keys",    "status"};
 
     for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++)
         if (strcmp(verbs[i], verb) == 0)

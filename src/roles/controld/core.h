@@ -122,7 +122,7 @@ struct bh_controld {
     struct bh_key_policy key_policy; /* period_ms, receiver_delay_ms */
     struct bh_list keepings;         /* domains whose keys are in hand (keys.c) */
     size_t keeping_count, keys_making;
-    bh_time_ms keys_wanted_at; /* when a domain without a spare key last found keyd busy */
+    bh_time_ms keys_wanted_at;                 /* when a domain without a spare key last found keyd busy */
     bh_time_ms keys_woken_at, keys_hold_until; /* the clock's jumps (keys.c) */
 
     const bh_str *contacts; /* the operator's, of the configuration */

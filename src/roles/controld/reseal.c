@@ -29,8 +29,8 @@ enum {
 static const struct {
     const char *what;
     enum bh_grant_kind grant;
-} kinds[BH_SEALED_KINDS] = {[BH_SEALED_DKIM_KEY] = {"a DKIM key", BH_GRANT_DKIM},
-                            [BH_SEALED_ZONE_KEY] = {"a key of a zone", BH_GRANT_DNSSEC}};
+} kinds[BH_SEALED_KINDS] = {
+    [BH_SEALED_DKIM_KEY] = {"a DKIM key", BH_GRANT_DKIM}, [BH_SEALED_ZONE_KEY] = {"a key of a zone", BH_GRANT_DNSSEC}};
 
 struct object {
     struct bh_controld *core;
@@ -45,9 +45,9 @@ struct bh_reseal {
     enum bh_sealed_kind kind;
     int64_t after, last;
     size_t in_hand, count;
-    bool interrupted;                  /* keyd went away: the batch again */
+    bool interrupted;                 /* keyd went away: the batch again */
     uint64_t found, failed, resealed; /* in this pass; since keyd's word */
-    struct bh_arena *arena;            /* of the batch */
+    struct bh_arena *arena;           /* of the batch */
     struct object objects[BATCH];
 };
 
@@ -348,8 +348,8 @@ void bh_secret_status(struct bh_command *command)
         return;
     }
     bh_hex_encode(&id, bh_str_skip(prefix_of(reseal), 1));
-    bh_command_done(command, json_pack("{s:o, s:b, s:b, s:I, s:I}", "secret", bh_json_str(bh_buf_view(&id)), "old_opens",
-                                       reseal->has_old, "complete", reseal->complete, "sealed_again",
+    bh_command_done(command, json_pack("{s:o, s:b, s:b, s:I, s:I}", "secret", bh_json_str(bh_buf_view(&id)),
+                                       "old_opens", reseal->has_old, "complete", reseal->complete, "sealed_again",
                                        (json_int_t)reseal->resealed, "failed", (json_int_t)reseal->failed));
     bh_buf_free(&id);
 }

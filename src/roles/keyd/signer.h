@@ -12,14 +12,7 @@
 
 enum { BH_JOB_OBJECT_MAX = 8192 };
 
-enum bh_job_kind {
-    BH_JOB_SIGN,
-    BH_JOB_GENERATE,
-    BH_JOB_IMPORT,
-    BH_JOB_ZONE_SIGN,
-    BH_JOB_RESEAL,
-    BH_JOB_CONNECT_SIGN
-};
+enum bh_job_kind { BH_JOB_SIGN, BH_JOB_GENERATE, BH_JOB_IMPORT, BH_JOB_ZONE_SIGN, BH_JOB_RESEAL, BH_JOB_CONNECT_SIGN };
 
 struct bh_job {
     struct bh_job *next;

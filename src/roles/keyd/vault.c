@@ -80,9 +80,9 @@ void bh_vault_seal(const struct bh_vault *vault, bh_str secret, bh_str associate
         return;
     bh_vault_prefix(vault, room);
     randombytes_buf(room + BH_VAULT_PREFIX_BYTES, NONCE_BYTES);
-    (void)crypto_aead_xchacha20poly1305_ietf_encrypt(
-        room + head, &written, (const unsigned char *)secret.p, secret.n, (const unsigned char *)associated.p,
-        associated.n, NULL, room + BH_VAULT_PREFIX_BYTES, vault->seal);
+    (void)crypto_aead_xchacha20poly1305_ietf_encrypt(room + head, &written, (const unsigned char *)secret.p, secret.n,
+                                                     (const unsigned char *)associated.p, associated.n, NULL,
+                                                     room + BH_VAULT_PREFIX_BYTES, vault->seal);
     bh_buf_commit(out, head + (size_t)written);
 }
 

@@ -425,6 +425,8 @@ void bh_queued_worker_down(struct bh_queued *q, struct bh_worker *worker)
         flight_keys_lost(q, BH_LIST_HEAD(&worker->flights, struct flight, node));
         flight_put_back(q, BH_LIST_HEAD(&worker->flights, struct flight, node));
     }
+    if (!bh_list_empty(&q->key_uses.dirty)) /* what its keys may have signed is not left to the next message */
+        group_begin(q);
     BH_LIST_EACH (node, &q->group.results) {
         struct pending_result *result = BH_CONTAINER_OF(node, struct pending_result, node);
 

@@ -9,8 +9,8 @@
 #include "engine.h"
 #include "roles/grant.h"
 #include "roles/role.h"
-#include "store/event_type.h"
 #include "roles/snapshot.h"
+#include "store/event_type.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/statvfs.h>

@@ -5,8 +5,8 @@
  * No result is kept here: when queued is lost before it has committed one, it gives the message again. */
 #include "mail.h"
 #include "queue/message_id.h"
-#include <stdio.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 

@@ -111,7 +111,8 @@ static void test_other_approaches(void **state)
     view.keys = &key;
     view.key_count = 1;
     assert_ok(bh_connect_plan(arena, &platform, &view, BH_STR("customer.example"), &plan, &why));
-    assert_text(bh_connect_query(arena, &plan), "domain=customer.example&selector=s1&publickey=AB%2B%2F%3D&groupId=dkim");
+    assert_text(bh_connect_query(arena, &plan),
+                "domain=customer.example&selector=s1&publickey=AB%2B%2F%3D&groupId=dkim");
     view = view_of(BH_APPROACH_RELAY, "customer.example");
     assert_int_equal(bh_connect_plan(arena, &platform, &view, BH_STR("customer.example"), &plan, &why),
                      BH_E_UNSUPPORTED);

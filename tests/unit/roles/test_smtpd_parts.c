@@ -1,6 +1,6 @@
 /* test_smtpd_parts.c: the cache of answers and the message in progress. */
-#include "roles/messages.h"
 #include "roles/cache.h"
+#include "roles/messages.h"
 #include "roles/smtpd/message.h"
 #include "unit.h"
 #include <stdio.h>
