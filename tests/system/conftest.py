@@ -1,4 +1,5 @@
 """Fixtures of the system tests, and their last line for ./test."""
+import os
 import pathlib
 import sys
 
@@ -9,6 +10,15 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 
 from installation import CUSTOMERS, make_installation, put_on_board  # noqa: E402  (the path comes first)
 from world import World  # noqa: E402
+
+
+# Those that wait for TTLs and timers for minutes: ./test --all runs them, and whoever names one.
+LONG = {"test_pool.py", "test_interop.py", "test_transport.py", "test_mistakes.py", "test_backup.py", "test_zone_files.py"}
+
+
+def pytest_ignore_collect(collection_path, config):
+    named = any(collection_path.name in argument for argument in config.args)
+    return True if collection_path.name in LONG and not named and not os.environ.get("BH_LONG") else None
 
 
 @pytest.fixture(scope="session")
