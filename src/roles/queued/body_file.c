@@ -165,7 +165,7 @@ void body_file_unlink(struct body_files *files, uint64_t message)
     bh_message_id_text(message, name);
     (void)snprintf(kept, sizeof(kept), "%s%s", kept_prefix, name);
     if (files->keeping)
-        (void)linkat(files->dir_fd, name, files->dir_fd, kept, 0);
+        (void)!linkat(files->dir_fd, name, files->dir_fd, kept, 0);
     (void)unlinkat(files->dir_fd, name, 0);
 }
 
